@@ -2,6 +2,10 @@
 //!
 //! Days and months are those of UTC. The word holds the number of the period beside the sum, so the first
 //! addition of a new period begins at nothing, and no worker has to be told that a day is over.
+//!
+//! A clock that goes back over midnight does not begin the day before anew: the period before the one that is
+//! counted is the same one. So what was spent stays spent, and workers whose clocks are read a moment apart at
+//! midnight count into one sum. A clock that goes back further was wrong before.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -60,18 +64,27 @@ impl PeriodSum {
     /// What was used in the period of this number; nothing, if the last addition was in another.
     pub fn read(&self, number: u64) -> u64 {
         let word = self.0.load(Ordering::Relaxed);
-        if word >> SUM_BITS == shortened(number) { word & SUM_MAX } else { 0 }
+        if is_of(word, number) { word & SUM_MAX } else { 0 }
     }
 
     pub fn add(&self, number: u64, amount: u64) {
         let add = |word: u64| {
-            let before = if word >> SUM_BITS == shortened(number) { word & SUM_MAX } else { 0 };
-            Some(shortened(number) << SUM_BITS | before.saturating_add(amount).min(SUM_MAX))
+            let (period, before) = match is_of(word, number) {
+                true => (word >> SUM_BITS, word & SUM_MAX),
+                false => (shortened(number), 0),
+            };
+            Some(period << SUM_BITS | before.saturating_add(amount).min(SUM_MAX))
         };
         let order = Ordering::Relaxed;
         // The update never declines.
         let _ = self.0.fetch_update(order, order, add);
     }
+}
+
+/// Whether what this word holds counts in the period of this number.
+fn is_of(word: u64, number: u64) -> bool {
+    let held = word >> SUM_BITS;
+    held == shortened(number) || held == shortened(number + 1)
 }
 
 fn shortened(number: u64) -> u64 {
@@ -96,9 +109,26 @@ mod tests {
         sum.add(day(today), 2);
         assert_eq!((sum.read(day(today)), sum.read(day(tomorrow))), (42, 0));
         sum.add(day(tomorrow), 1);
-        assert_eq!((sum.read(day(tomorrow)), sum.read(day(today))), (1, 0));
+        assert_eq!((sum.read(day(tomorrow)), sum.read(day(today) - 1)), (1, 0));
         sum.add(day(tomorrow), u64::MAX);
         assert_eq!(sum.read(day(tomorrow)), SUM_MAX);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_over_midnight_gives_nothing_back() {
+        let sum = PeriodSum::default();
+        let day = |text| Period::Day.number(second(text));
+        sum.add(day("2026-12-01T23:00:00Z"), 40);
+        sum.add(day("2026-12-02T00:10:00Z"), 7);
+        // An hour back: what was spent of the new day is spent, and so is what is spent now.
+        let back = day("2026-12-01T23:10:00Z");
+        assert_eq!(sum.read(back), 7);
+        sum.add(back, 5);
+        assert_eq!((sum.read(back), sum.read(day("2026-12-02T00:10:01Z"))), (12, 12));
+        // It was days ahead: that was another day.
+        assert_eq!(sum.read(day("2026-11-28T12:00:00Z")), 0);
+        sum.add(day("2026-11-28T12:00:00Z"), 3);
+        assert_eq!(sum.read(day("2026-11-28T13:00:00Z")), 3);
     }
 
     #[test]

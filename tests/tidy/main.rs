@@ -12,7 +12,7 @@ mod released;
 mod run;
 mod supply;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -465,6 +465,51 @@ fn policies_read_no_clock_and_name_no_socket() {
             }
         }
     }
+}
+
+/// Who reads the wall clock, besides commands that end and the clock itself. Leases, pauses and timers go by one that
+/// does not jump; `docs/fleet.md` has the table of what a jump does to each of these.
+const WALL_CLOCK: &[(&str, &str)] = &[
+    ("config/check/tls.rs", "certificates"),
+    ("config/store.rs", "certificates"),
+    ("control/admin/feeds.rs", "shown"),
+    ("control/admin/office.rs", "shown"),
+    ("control/discovery/api.rs", "certificates"),
+    ("control/etcd.rs", "certificates"),
+    ("control/fleet/load.rs", "shown"),
+    ("control/fleet/seat.rs", "shown: how far clocks are apart"),
+    ("control/issuers.rs", "the age of the keys of issuers"),
+    ("control/register.rs", "certificates"),
+    ("gateway/attempt/delivery.rs", "shown: when a text was made"),
+    ("gateway/client/proving.rs", "keys, tokens, budgets"),
+    ("gateway/date.rs", "the Date field"),
+    ("gateway/exchange/failed.rs", "Retry-After as a date"),
+    ("lifecycle/members.rs", "shown"),
+    ("lifecycle/mod.rs", "shown"),
+    ("lifecycle/store/canary/attendance.rs", "shown"),
+    ("lifecycle/store/record.rs", "shown"),
+    ("lifecycle/store/status.rs", "shown"),
+    ("observe/keeper.rs", "shown"),
+    ("observe/recordings.rs", "shown"),
+    ("observe/time.rs", "shown"),
+    ("observe/usage.rs", "shown"),
+    ("server/start.rs", "shown; budgets"),
+];
+
+#[test]
+fn the_wall_clock_is_read_by_those_who_mean_it() {
+    let mut readers: BTreeSet<String> = BTreeSet::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let reads = |line: &str| line.contains("time_of_day()") || line.contains("SystemTime::now");
+        let is_clock = ["cli", "sys", "sim", "bench"].contains(&source.module.as_str());
+        if !is_clock && source.code().any(|(_, line)| reads(line)) {
+            let path = source.path.to_string_lossy();
+            let (_, path) = path.rsplit_once("src/").expect("it is a source");
+            readers.insert(path.to_owned());
+        }
+    }
+    let meant: BTreeSet<String> = WALL_CLOCK.iter().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(readers, meant, "a clock that jumps: say in docs/fleet.md what that does");
 }
 
 #[test]
