@@ -33,10 +33,10 @@ const TEXT_MAX: usize = 300;
 pub type EndpointName = (String, String);
 
 /// The endpoints that a member calls broken.
-pub type Broken = BTreeSet<EndpointName>;
+pub type BrokenEndpoints = BTreeSet<EndpointName>;
 
 /// `{"llama": ["10.0.0.1:8000"]}`
-pub fn broken_json(broken: &Broken) -> Value {
+pub fn broken_json(broken: &BrokenEndpoints) -> Value {
     let mut upstreams: Map<String, Value> = Map::new();
     for (upstream, endpoint) in broken.iter().take(NAMED_MAX) {
         let row = upstreams.entry(upstream.clone()).or_insert_with(|| json!([]));
@@ -46,7 +46,7 @@ pub fn broken_json(broken: &Broken) -> Value {
 }
 
 /// The same, read. What is odd is nothing.
-pub fn broken_of(told: &Value) -> Broken {
+pub fn broken_of(told: &Value) -> BrokenEndpoints {
     let short = |name: &&str| name.len() <= TEXT_MAX;
     let each = told.as_object().into_iter().flatten().flat_map(|(upstream, row)| {
         let endpoints = row.as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -77,8 +77,8 @@ impl Hints {
     /// `known`: how many endpoints an upstream has here, if it has this one. `own`: what is called broken here.
     pub fn weigh<'a>(
         &mut self,
-        others: impl Iterator<Item = &'a Broken>,
-        own: &Broken,
+        others: impl Iterator<Item = &'a BrokenEndpoints>,
+        own: &BrokenEndpoints,
         known: impl Fn(&EndpointName) -> Option<usize>,
         now: Instant,
     ) -> (Vec<EndpointName>, Vec<Hint>) {
@@ -124,7 +124,7 @@ mod tests {
         ("llama".into(), format!("10.0.0.{endpoint}:8000"))
     }
 
-    fn broken(endpoints: impl IntoIterator<Item = usize>) -> Broken {
+    fn broken(endpoints: impl IntoIterator<Item = usize>) -> BrokenEndpoints {
         endpoints.into_iter().map(name).collect()
     }
 
@@ -133,16 +133,16 @@ mod tests {
         (0..8).any(|one| name(one) == *endpoint).then_some(8)
     }
 
-    fn weigh(hints: &mut Hints, others: &[Broken], second: u64) -> Vec<EndpointName> {
-        hints.weigh(others.iter(), &Broken::new(), known, at(second)).0
+    fn weigh(hints: &mut Hints, others: &[BrokenEndpoints], second: u64) -> Vec<EndpointName> {
+        hints.weigh(others.iter(), &BrokenEndpoints::new(), known, at(second)).0
     }
 
     #[test]
     fn so_many_have_to_say_it() {
         for (others, needed) in [(1, 1), (3, 1), (4, 2), (16, 2), (17, 3), (64, 8)] {
             for sayers in [needed - 1, needed] {
-                let says = |one| if one < sayers { broken([3]) } else { Broken::new() };
-                let all: Vec<Broken> = (0..others).map(says).collect();
+                let says = |one| if one < sayers { broken([3]) } else { BrokenEndpoints::new() };
+                let all: Vec<BrokenEndpoints> = (0..others).map(says).collect();
                 let heard = weigh(&mut Hints::default(), &all, 1);
                 assert_eq!(heard.len(), usize::from(sayers == needed), "{sayers} of {others}");
             }
@@ -163,9 +163,9 @@ mod tests {
         let mut hints = Hints::default();
         assert_eq!(weigh(&mut hints, &[broken([1])], 1), [name(1)]);
         assert!(weigh(&mut hints, &[broken([1])], 500).is_empty(), "it was heard");
-        assert!(weigh(&mut hints, &[Broken::new()], 501).is_empty());
+        assert!(weigh(&mut hints, &[BrokenEndpoints::new()], 501).is_empty());
         assert_eq!(weigh(&mut hints, &[broken([1])], 502), [name(1)], "it is said anew");
-        assert!(weigh(&mut hints, &[Broken::new()], 503).is_empty());
+        assert!(weigh(&mut hints, &[BrokenEndpoints::new()], 503).is_empty());
         assert!(weigh(&mut hints, &[broken([1])], 504).is_empty(), "who flaps is not heard again");
         let own = broken([2]);
         let (news, told) = hints.weigh([broken([2])].iter(), &own, known, at(600));

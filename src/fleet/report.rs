@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::hints::{Broken, broken_json, broken_of};
+use super::hints::{BrokenEndpoints, broken_json, broken_of};
 use super::limit::{Amounts, amounts_json, amounts_of};
 use super::view::Asking;
 
@@ -34,7 +34,7 @@ pub struct MemberReport {
     pub skew: Option<f64>,
     pub demand: Amounts,
     /// The endpoints that it calls broken.
-    pub broken: Broken,
+    pub broken: BrokenEndpoints,
 }
 
 impl MemberReport {

@@ -155,14 +155,6 @@ impl FleetKnowledge {
                 "demand": reports().filter_map(|report| report.demand.get(id)).fold(0, |sum: u64, it| sum.saturating_add(*it)),
             })
         });
-        let hints = self.hints.iter().map(|hint| {
-            let (upstream, endpoint) = &hint.endpoint;
-            json!({
-                "upstream": upstream, "endpoint": endpoint,
-                "told_by": hint.told_by, "heard": hint.heard,
-            })
-        });
-        let hints = self.shares_verdicts.then(|| hints.collect::<Vec<_>>());
         json!({
             "configured": true,
             "store": self.store,
@@ -173,8 +165,19 @@ impl FleetKnowledge {
             "self": self.own,
             "members": members.collect::<Vec<_>>(),
             "limits": limits.collect::<Vec<_>>(),
-            "hints": hints,
+            "hints": self.shares_verdicts.then(|| self.hints()),
         })
+    }
+
+    fn hints(&self) -> Vec<Value> {
+        let hint = |hint: &Hint| {
+            let (upstream, endpoint) = &hint.endpoint;
+            json!({
+                "upstream": upstream, "endpoint": endpoint,
+                "told_by": hint.told_by, "heard": hint.heard,
+            })
+        };
+        self.hints.iter().map(hint).collect()
     }
 
     /// What all members hold of a limit.

@@ -443,7 +443,7 @@ mod tests {
             is_ready: true,
             config: &ConfigState::default(),
             discovery: (&DiscoveryState::default(), 0),
-            fleet: Some(&FleetKnowledge::default()),
+            fleet: Some(&FleetKnowledge { shares_verdicts: true, ..FleetKnowledge::default() }),
             spans: None,
             recordings: None,
             usage: None,

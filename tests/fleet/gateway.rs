@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Belief, FoundMember, Snapshot};
 use sluicegate::config::{self, Environment};
-use sluicegate::fleet::hints::{Broken, EndpointName};
+use sluicegate::fleet::hints::{BrokenEndpoints, EndpointName};
 use sluicegate::proxy::breaker::Outcome;
 use sluicegate::proxy::endpoints::{Choice, Endpoints, Pick, Search, Tried};
 use sluicegate::proxy::load::Loads;
@@ -184,7 +184,7 @@ impl Picker {
     }
 
     /// What it calls broken.
-    pub fn broken(&self, now: Instant) -> Broken {
+    pub fn broken(&self, now: Instant) -> BrokenEndpoints {
         let upstream = &self.snapshot.upstreams[0];
         let (load, _) = self.loads.of(upstream);
         let broken =

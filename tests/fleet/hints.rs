@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use sluicegate::clock::Instant;
-use sluicegate::fleet::hints::{Broken, Hints};
+use sluicegate::fleet::hints::{BrokenEndpoints, Hints};
 use sluicegate::sim::Random;
 
 use super::for_seeds;
@@ -22,7 +22,7 @@ const BEGINS: Instant = Instant::from_nanos(1_000_000_000_000);
 struct Member {
     picker: Picker,
     hints: Hints,
-    said: Broken,
+    said: BrokenEndpoints,
     /// It reaches no endpoint.
     blind: bool,
     failed: u32,
@@ -49,7 +49,7 @@ impl World {
         let now = BEGINS + Duration::from_secs(600);
         let member = |mut picker: Picker| {
             picker.obey(&servers, BEGINS);
-            let (hints, said) = (Hints::default(), Broken::new());
+            let (hints, said) = (Hints::default(), BrokenEndpoints::new());
             Member { picker, hints, said, blind: false, failed: 0, refused: 0 }
         };
         let members = Picker::many(LEAST_OUTSTANDING, gateways, seed).into_iter().map(member);
@@ -91,7 +91,8 @@ impl World {
 
     /// All read what all have said a round ago.
     fn round(&mut self) {
-        let said: Vec<Broken> = self.members.iter().map(|member| member.said.clone()).collect();
+        let said: Vec<BrokenEndpoints> =
+            self.members.iter().map(|member| member.said.clone()).collect();
         let endpoints = self.endpoints;
         for (at, member) in self.members.iter_mut().enumerate() {
             let own = member.picker.broken(self.now);

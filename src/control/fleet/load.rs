@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::clock::Instant;
-use crate::fleet::hints::Broken;
+use crate::fleet::hints::BrokenEndpoints;
 use crate::fleet::limit::Amounts;
 use crate::fleet::report::MemberReport;
 use crate::measure::stats::Counters;
@@ -36,7 +36,7 @@ impl LoadMeter {
     pub fn report(
         &mut self,
         now: Instant,
-        (demand, broken): (&Amounts, &Broken),
+        (demand, broken): (&Amounts, &BrokenEndpoints),
         draining: bool,
     ) -> MemberReport {
         let streams: Vec<u64> = self.counters.iter().map(|it| it.exchanges_active()).collect();

@@ -12,7 +12,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::Gate;
 use crate::config::store::StorePlace;
 use crate::control::etcd::{Etcd, EtcdFailure, Listing, Put, StoredKey, Unchanged};
-use crate::fleet::hints::{Broken, Hints};
+use crate::fleet::hints::{BrokenEndpoints, Hints};
 use crate::fleet::limit::Amounts;
 use crate::fleet::member::{FleetMember, FleetStep, HoldingsWrite, Unless};
 use crate::fleet::report::MemberReport;
@@ -51,7 +51,7 @@ pub(super) struct FleetSeat {
     draining: bool,
     /// `None`: what is found of endpoints is kept to ourselves.
     verdicts: Option<VerdictSources>,
-    broken: Broken,
+    broken: BrokenEndpoints,
     hints: Hints,
     known: FleetKnowledge,
     state: Arc<FleetState>,
@@ -84,7 +84,7 @@ impl FleetSeat {
             said: None,
             draining: false,
             verdicts: None,
-            broken: Broken::new(),
+            broken: BrokenEndpoints::new(),
             hints: Hints::default(),
             known,
             state,

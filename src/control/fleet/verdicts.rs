@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock::Instant;
 use crate::config::snapshot::{EndpointId, Snapshot, Upstream, UpstreamId};
 use crate::control::health::HealthChecks;
-use crate::fleet::hints::{Broken, EndpointName, NAMED_MAX};
+use crate::fleet::hints::{BrokenEndpoints, EndpointName, NAMED_MAX};
 use crate::gateway::command::Command;
 use crate::proxy::health::HealthStatus;
 use crate::proxy::load::Loads;
@@ -56,13 +56,27 @@ impl Known {
 }
 
 impl VerdictSources {
+    /// Of workers that share these loads and begin with this generation. No checks have begun.
+    pub fn new(
+        loads: &Loads,
+        snapshot: &Arc<Snapshot>,
+        posts: &[Sender<Command<TcpStream>>],
+    ) -> VerdictSources {
+        VerdictSources {
+            loads: Arc::new(Mutex::new(loads.clone())),
+            checks: Arc::default(),
+            obeyed: Arc::new(Mutex::new(Arc::clone(snapshot))),
+            posts: posts.to_vec(),
+        }
+    }
+
     pub(super) fn known(&self) -> Known {
         let snapshot = self.obeyed.lock().unwrap_or_else(PoisonError::into_inner);
         Known { snapshot: Arc::clone(&snapshot), found: Mutex::default() }
     }
 
     /// What is called broken here.
-    pub(super) fn broken(&self, known: &Known, now: Instant) -> Broken {
+    pub(super) fn broken(&self, known: &Known, now: Instant) -> BrokenEndpoints {
         let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
         let verdicts = checks.iter().flat_map(HealthChecks::verdicts);

@@ -241,7 +241,9 @@ fn what_others_say_is_looked_at_at_once_and_found_out_soon() {
     wait_until("both are well", &verdicts);
     assert_eq!(both(), [1, 1]);
     ill.says(Some(DOWN));
-    [&well, &ill].map(|one| checks.hurry(EndpointId(one.address.port().into())));
+    for one in [&well, &ill] {
+        checks.hurry(EndpointId(one.address.port().into()));
+    }
     // In an hour otherwise, and three are needed.
     let change = changes.recv_timeout(3 * PATIENCE).expect("it is found out");
     assert_eq!((change.target.address, change.verdict), (ill.address, HealthStatus::Unwell));

@@ -554,12 +554,15 @@ fn what_is_seen_counts_and_not_what_is_heard() {
     let ticket = rig.begin();
     rig.breaker.first_event(ticket, rig.now);
     rig.record(ticket, Success);
-    assert!(!rig.wait(4_900).breaker.suspect(rig.now), "it has answered");
+    rig.wait(4_900);
+    assert!(!rig.breaker.suspect(rig.now), "it has answered");
     rig.wait(200);
     assert!(rig.breaker.suspect(rig.now));
 
     let mut rig = Rig::new();
-    (0..3).for_each(|_| drop(rig.send(Fault)));
+    for _ in 0..3 {
+        rig.send(Fault);
+    }
     assert!(!rig.breaker.suspect(rig.now), "it is open");
     rig.wait(8_000).send(Success);
     rig.wait(6_000);
@@ -717,7 +720,10 @@ proptest! {
                 let current = ticket.epoch == rig.breaker.epoch && !rig.breaker.is_closed();
                 ticket.is_probe() && current
             });
-            prop_assert_eq!(probes.count(), usize::from(rig.breaker.is_probing()));
+            // A doubt may begin while a trial of an earlier one is out.
+            if !doubted {
+                prop_assert_eq!(probes.count(), usize::from(rig.breaker.is_probing()));
+            }
             // Who was asked and is not settled is counted.
             let asked = out.iter().filter(|ticket| {
                 ticket.errand == Errand::Asked && ticket.epoch == rig.breaker.epoch
