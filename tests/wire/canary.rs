@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::handover::hand_over;
 use crate::harness::{Ended, EtcdCluster, Gateway, PATIENCE, Upstream, encoded};
 use crate::reload::{LATE, streams, watch_stream};
 use crate::store::{Sheet, admin, becomes, config, get, nobody, push, says, whole};
@@ -44,7 +45,10 @@ impl Fleet {
     }
 
     fn start_with(first: &str, more: impl Fn(&str) -> Vec<String>) -> Fleet {
-        let cluster = EtcdCluster::start(1);
+        Fleet::start_on(EtcdCluster::start(1), first, more)
+    }
+
+    fn start_on(cluster: EtcdCluster, first: &str, more: impl Fn(&str) -> Vec<String>) -> Fleet {
         push(&cluster, &Sheet::new(&format!("fleet-{}", cluster.place("p").len()), first), &[]);
         let place = cluster.place("p");
         let start = |name: &'static str| {
@@ -480,5 +484,96 @@ fn one_gateway_alone_tries_nothing() {
         arguments.extend(wrong);
         let told = config(&cluster, &arguments);
         assert!(!told.status.success() && told.stderr.contains(why), "{told:?}");
+    }
+}
+
+/// Kills the member of the store that leads, and waits until the others have another one.
+fn kill_the_leader(fleet: &mut Fleet) -> usize {
+    let leader = fleet.cluster.leader();
+    fleet.cluster.kill(leader);
+    fleet.cluster.wait_until_ready();
+    leader
+}
+
+#[test]
+fn a_candidate_is_promoted_or_stopped_though_the_leader_of_the_store_dies_meanwhile() {
+    let (server, streaming) = (server().to_string(), nobody());
+    let first = fleet_config("one", &server, &streaming);
+    let mut fleet = Fleet::start_on(EtcdCluster::start(3), &first, |_| Vec::new());
+    fleet.ask_all("/x", 25);
+    let second = fleet_config("two", &server, &streaming);
+    let name = fleet.try_first(&second, &["--watch", "2s"]);
+    becomes(fleet.gateway(name), "/a", "two");
+    let killed = kill_the_leader(&mut fleet);
+    for other in fleet.others(name) {
+        assert_eq!(get(other, "/a"), (200, "one".into()));
+    }
+    ask(fleet.gateway(name), "/x", 25);
+    for (_, gateway) in &fleet.gateways {
+        becomes(gateway, "/a", "two");
+        gateway.wait_for_log(&format!("change 2 was promoted by {name}"));
+    }
+    fleet.cluster.start_member(killed);
+    fleet.cluster.wait_until_ready();
+
+    let name = fleet.try_first(&fleet_config("three", &nobody(), &streaming), &[]);
+    becomes(fleet.gateway(name), "/a", "three");
+    kill_the_leader(&mut fleet);
+    for (known, gateway) in &fleet.gateways {
+        let answer = if *known == name { "three" } else { "two" };
+        assert_eq!(get(gateway, "/a"), (200, answer.into()), "{known}");
+    }
+    for other in fleet.others(name) {
+        ask(other, "/x", 25);
+    }
+    ask(fleet.gateway(name), "/x", 25);
+    for (_, gateway) in &fleet.gateways {
+        gateway.wait_for_log(&format!("change 3 was stopped by {name}: {name}: "));
+        becomes(gateway, "/a", "two");
+    }
+}
+
+#[test]
+fn the_successor_of_a_gateway_that_tries_a_candidate_goes_on_trying_it() {
+    let (server, streaming) = (server().to_string(), streams(400).to_string());
+    let fleet = Fleet::start(&fleet_config("one", &server, &streaming));
+    fleet.ask_all("/x", 25);
+    let second = fleet_config("two", &server, &streaming);
+    let name = fleet.try_first(&second, &["--watch", "2s"]);
+    let tries = fleet.gateway(name);
+    becomes(tries, "/a", "two");
+    // The old process is there for as long as this lasts.
+    let watched = watch_stream(tries, "/stream", 400);
+    hand_over(tries);
+    // It begins with the parts, which are good, and takes up what is tried at once.
+    becomes(tries, "/a", "two");
+    for other in fleet.others(name) {
+        assert_eq!(get(other, "/a"), (200, "one".into()));
+    }
+    fleet.wait_until("the successor watches it", || {
+        fleet.config(&["canary"]).stdout.contains(&format!("{name}  candidate"))
+    });
+    assert!(fleet.decision().is_null(), "the end of the old process decides nothing");
+    ask(tries, "/x", 25);
+    for (_, gateway) in &fleet.gateways {
+        becomes(gateway, "/a", "two");
+        gateway.wait_for_log(&format!("change 2 was promoted by {name}"));
+    }
+
+    watched.join().expect("the stream is whole");
+
+    // What is bad is found to be so by a successor as well.
+    let name = fleet.try_first(&fleet_config("three", &nobody(), &streaming), &[]);
+    let tries = fleet.gateway(name);
+    becomes(tries, "/a", "three");
+    hand_over(tries);
+    becomes(tries, "/a", "three");
+    for other in fleet.others(name) {
+        ask(other, "/x", 25);
+    }
+    ask(tries, "/x", 25);
+    for (_, gateway) in &fleet.gateways {
+        gateway.wait_for_log(&format!("change 3 was stopped by {name}: {name}: "));
+        becomes(gateway, "/a", "two");
     }
 }

@@ -242,7 +242,8 @@ impl Watcher {
     fn keep_lease(&mut self) -> Result<(), Ended> {
         let Some(lease) = self.lease else { return Ok(()) };
         if !self.etcd.keep_alive(lease)? {
-            (self.lease, self.unwritten) = (None, true);
+            // One that drains has a successor, whose status is there already.
+            (self.lease, self.unwritten) = (None, !self.control.is_draining());
         }
         Ok(())
     }
