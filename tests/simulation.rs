@@ -13,12 +13,12 @@ mod availability;
 mod coalesce;
 #[path = "simulation/continuation.rs"]
 mod continuation;
+#[path = "simulation/crew.rs"]
+mod crew;
 #[path = "simulation/fallback.rs"]
 mod fallback;
 #[path = "simulation/first_event.rs"]
 mod first_event;
-#[path = "simulation/fleet.rs"]
-mod fleet;
 #[path = "simulation/gateways.rs"]
 mod gateways;
 mod harness;

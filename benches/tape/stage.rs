@@ -88,7 +88,7 @@ impl Stage {
             seed: 7,
             counters: Arc::default(),
             mailbox: receiver,
-            fleet: None,
+            crew: None,
             journal: None,
             lookout: None,
             sessions,

@@ -200,8 +200,8 @@ impl<N: Net> Gateway<N> {
             match token.kind() {
                 Kind::Downstream => {
                     drop(self.downstreams.remove(token));
-                    if let Some(fleet) = self.life.fleet() {
-                        fleet.departed();
+                    if let Some(crew) = self.life.crew() {
+                        crew.departed();
                     }
                 }
                 _ => drop(self.upstreams.remove(token)),

@@ -16,10 +16,11 @@ pub mod attempt;
 mod chance;
 pub mod client;
 pub mod command;
+pub mod crew;
 mod date;
 pub mod drive;
 pub mod exchange;
-pub mod fleet;
+
 mod handler;
 mod handshake;
 pub mod nudge;
@@ -32,7 +33,7 @@ use crate::config::snapshot::Snapshot;
 use crate::gate::token::memory::TokenMemory;
 use crate::gateway::chance::Chance;
 use crate::gateway::command::Command;
-use crate::gateway::fleet::Fleet;
+use crate::gateway::crew::Crew;
 use crate::gateway::life::stage::Life;
 use crate::gateway::nudge::{Nudge, NudgeSender};
 use crate::gateway::record::downstream::Downstream;
@@ -83,7 +84,7 @@ pub struct Setup<S> {
     pub counters: Arc<Counters>,
     pub mailbox: Mailbox<Command<S>>,
     /// All workers of the process, where there are several.
-    pub fleet: Option<Fleet<S>>,
+    pub crew: Option<Crew<S>>,
     /// Keeps the records of exchanges, if there is one.
     pub journal: Option<Arc<dyn Journal>>,
     /// The lookout that is told which ports to look at, if there is one.
@@ -139,7 +140,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
     setup: Setup<N::Stream>,
     wrap: impl FnOnce(Gateway<N>) -> H,
 ) -> Loop<N, H> {
-    let Setup { snapshot, loads, seed, counters, mailbox, fleet, journal, lookout, .. } = setup;
+    let Setup { snapshot, loads, seed, counters, mailbox, crew, journal, lookout, .. } = setup;
     let Setup { sessions, nudge, sealed_listeners, .. } = setup;
     net.keep_alive(snapshot.server.tcp_keepalive);
     let mut buffers = BufferPool::new(snapshot.limits.buffer_bytes);
@@ -153,7 +154,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         desk: Desk { buffers, tally: Tally::new(counters) },
         thirst: Thirst::default(),
         upkeep: Upkeep::new(lookout),
-        life: Life::begin(fleet, cx.now),
+        life: Life::begin(crew, cx.now),
         groups: Groups::new(&snapshot, &loads, seed),
         scratch: Scratch::new(),
         purse: Purse::new(snapshot.limits.continue_bytes),

@@ -23,7 +23,7 @@ use crate::control::models::KnownModels;
 use crate::control::spans::Exporter;
 use crate::control::spent::SpentKeeper;
 use crate::gateway::command::Command;
-use crate::gateway::fleet::Fleet;
+use crate::gateway::crew::Crew;
 use crate::gateway::nudge::NudgeSender;
 use crate::gateway::{Setup, worker};
 use crate::measure::journal::Journal;
@@ -68,14 +68,12 @@ pub fn start_on(
     let records = Records::open(&snapshot)?;
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
-    // Gateways that start together are not to ask the same endpoint first.
-    let first_turn = snapshot.gate.fleet.as_ref().map_or(0, |_| sys::random_seed() as usize);
-    let loads = Loads::beginning_at(first_turn, &snapshot, seats.len());
+    let loads = first_loads(&snapshot, seats.len());
     let (draining, reloader) = <(Arc<AtomicBool>, Arc<OnceLock<admin::Reload>>)>::default();
     let (config, discovered, models) =
         <(Arc<ConfigState>, Arc<DiscoveryState>, KnownModels)>::default();
-    let shared_loads = Arc::new(Mutex::new(loads.clone()));
-    let fleet = admin::WorkerHandles {
+    let verdicts = VerdictSources::new(&loads, &snapshot, &posts);
+    let handles = admin::WorkerHandles {
         door: addresses.first().map(|address| (*address, snapshot.is_sealed(0))),
         models: Arc::clone(&models),
         posts: posts.clone(),
@@ -89,24 +87,18 @@ pub fn start_on(
         usage: records.usage,
         history: records.history,
         recent: records.recent,
-        loads: Arc::clone(&shared_loads),
+        loads: Arc::clone(&verdicts.loads),
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
-    let verdicts = VerdictSources {
-        loads: Arc::clone(&shared_loads),
-        checks: Arc::default(),
-        obeyed: Arc::new(Mutex::new(Arc::clone(&snapshot))),
-        posts: posts.clone(),
-    };
-    let place_in_fleet = take_place(&snapshot, place, &fleet, (desk.as_ref(), &verdicts))?;
-    let remote = desk.as_ref().map(|desk| desk.remote(fleet, &snapshot));
+    let place_in_fleet = take_place(&snapshot, place, &handles, (desk.as_ref(), &verdicts))?;
+    let remote = desk.as_ref().map(|desk| desk.remote(handles, &snapshot));
     let control = Control {
         posts,
         counters: counters.clone(),
         draining,
         listeners: Arc::new(Mutex::new(kept)),
-        loads: shared_loads,
+        loads: verdicts.loads,
         checks: verdicts.checks,
         obeyed: verdicts.obeyed,
         models,
@@ -129,6 +121,12 @@ pub fn start_on(
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&work.snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
+}
+
+/// Gateways that know of each other, and start together, do not ask the same endpoint first.
+fn first_loads(snapshot: &Snapshot, workers: usize) -> Loads {
+    let first_turn = snapshot.gate.fleet.as_ref().map_or(0, |_| sys::random_seed() as usize);
+    Loads::beginning_at(first_turn, snapshot, workers)
 }
 
 /// One for each worker: the core that it is pinned to, if it is.
@@ -343,14 +341,14 @@ fn start_workers(
     let balanced = work.snapshot.server.accept == AcceptMode::Balanced;
     let several = seats.len() > 1;
     let workers = seats.into_iter().enumerate().map(|(index, seat)| {
-        let fleet = several.then(|| {
-            Fleet::new(balanced.then(|| Arc::clone(&placed)), control.posts.clone(), index)
+        let crew = several.then(|| {
+            Crew::new(balanced.then(|| Arc::clone(&placed)), control.posts.clone(), index)
         });
         let (work, control) = (work.clone(), control.clone());
         let post = control.posts[index].clone();
         thread::Builder::new()
             .name(format!("{name}-{index}"))
-            .spawn(move || seat.work(work, fleet, post, &control))
+            .spawn(move || seat.work(work, crew, post, &control))
     });
     workers.collect()
 }
@@ -359,7 +357,7 @@ impl Seat {
     fn work(
         self,
         work: Work,
-        fleet: Option<Fleet<TcpStream>>,
+        crew: Option<Crew<TcpStream>>,
         post: Post,
         control: &Control,
     ) -> io::Result<()> {
@@ -384,7 +382,7 @@ impl Seat {
             seed,
             counters,
             mailbox,
-            fleet,
+            crew,
             journal,
             lookout,
             sessions: None,

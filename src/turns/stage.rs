@@ -63,7 +63,7 @@ impl Stage {
             seed: WORKER_SEED,
             counters: Arc::new(Counters::default()),
             mailbox: receiver,
-            fleet: None,
+            crew: None,
             journal: None,
             lookout: None,
             sessions: None,

@@ -209,7 +209,7 @@ fn unwatched(seed: u64, turns: usize) -> u64 {
         seed: stage::WORKER_SEED,
         counters: Arc::new(Counters::default()),
         mailbox,
-        fleet: None,
+        crew: None,
         journal: None,
         lookout: None,
         sessions: None,

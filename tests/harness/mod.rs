@@ -20,7 +20,7 @@ use sluicegate::clock::Instant;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::*;
 use sluicegate::gateway::command::Command;
-use sluicegate::gateway::fleet::Fleet;
+use sluicegate::gateway::crew::Crew;
 use sluicegate::gateway::report::census::Census;
 use sluicegate::gateway::{Setup, Worker, worker};
 use sluicegate::measure::stats::Counters;
@@ -280,15 +280,15 @@ impl<N: Net> Gateway<N> {
     }
 
     /// One worker of several.
-    pub fn of_fleet(
+    pub fn of_crew(
         world: World,
         net: N,
         snapshot: Snapshot,
         loads: Loads,
         post: Post<N::Stream>,
-        fleet: Option<Fleet<N::Stream>>,
+        crew: Option<Crew<N::Stream>>,
     ) -> Gateway<N> {
-        Gateway::made_of(world, net, snapshot, loads, post, fleet, None)
+        Gateway::made_of(world, net, snapshot, loads, post, crew, None)
     }
 
     fn made_of(
@@ -297,7 +297,7 @@ impl<N: Net> Gateway<N> {
         snapshot: Snapshot,
         loads: Loads,
         (sender, receiver): Post<N::Stream>,
-        fleet: Option<Fleet<N::Stream>>,
+        crew: Option<Crew<N::Stream>>,
         sessions: Option<Box<dyn Sessions + Send>>,
     ) -> Gateway<N> {
         let counters = Arc::new(Counters::default());
@@ -309,7 +309,7 @@ impl<N: Net> Gateway<N> {
             seed: 7,
             counters: Arc::clone(&counters),
             mailbox: receiver,
-            fleet,
+            crew,
             journal: None,
             lookout: Some(lookout),
             nudge: None,

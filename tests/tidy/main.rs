@@ -334,7 +334,7 @@ fn methods_do_not_call_each_other_in_a_circle() {
 /// The rooms of the gateway, the lowest first. A room may call and import those before it, and itself.
 const ROOMS: &[&[&str]] = &[
     &["record", "chance", "date", "nudge", "scratch", "thirst"],
-    &["command", "fleet"],
+    &["command", "crew"],
     &["life/stage", "report/reporter"],
     &["server", "client"],
     &["attempt", "answer"],

@@ -9,7 +9,7 @@ use crate::clock::Instant;
 
 /// How to reach the workers, and since when they run.
 pub(super) struct Clerk {
-    pub fleet: WorkerHandles,
+    pub workers: WorkerHandles,
     pub started: Instant,
     pub playground: Playground,
     /// A successor serves at the same addresses.
@@ -18,20 +18,20 @@ pub(super) struct Clerk {
 
 impl fmt::Debug for Clerk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clerk").field("workers", &self.fleet.posts.len()).finish_non_exhaustive()
+        f.debug_struct("Clerk").field("workers", &self.workers.posts.len()).finish_non_exhaustive()
     }
 }
 
 impl Clerk {
-    pub fn new(fleet: WorkerHandles, started: Instant) -> Clerk {
-        let playground = Playground::new(fleet.door);
-        Clerk { fleet, started, playground, retired: AtomicBool::new(false) }
+    pub fn new(workers: WorkerHandles, started: Instant) -> Clerk {
+        let playground = Playground::new(workers.door);
+        Clerk { workers, started, playground, retired: AtomicBool::new(false) }
     }
 
     /// Whether new work is welcome at our addresses. A probe that still reaches a process that has
     /// been succeeded asks for the service, not for that process.
     pub fn is_ready(&self) -> bool {
-        self.is_retired() || !self.fleet.draining.load(Ordering::Relaxed)
+        self.is_retired() || !self.workers.draining.load(Ordering::Relaxed)
     }
 
     pub fn is_retired(&self) -> bool {

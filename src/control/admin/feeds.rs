@@ -46,20 +46,20 @@ impl Feed for View {
         if now < self.due {
             return Next::Wait(self.due);
         }
-        let fleet = &self.clerk.fleet;
-        let asked = self.asked.get_or_insert_with(|| Surveys::ask(fleet, ROWS_MAX));
+        let workers = &self.clerk.workers;
+        let asked = self.asked.get_or_insert_with(|| Surveys::ask(workers, ROWS_MAX));
         let Some(surveys) = asked.poll(now) else { return Next::Wait(now + LOOK) };
         self.asked = None;
         self.due = now + self.period;
         let scene = Scene {
             now,
-            counters: &fleet.counters,
+            counters: &workers.counters,
             surveys: &surveys,
             is_ready: self.clerk.is_ready(),
             uptime: now - self.clerk.started,
         };
         let mut view = self.viewer.look(&scene);
-        view["discovery"] = fleet.discovered.document(sys::time_of_day().as_secs());
+        view["discovery"] = workers.discovered.document(sys::time_of_day().as_secs());
         Next::Event(view.to_string())
     }
 }
@@ -86,11 +86,11 @@ enum State {
 }
 
 impl Tail {
-    pub fn of(fleet: &WorkerHandles, id: &str, wanted: TailForm) -> Tail {
+    pub fn of(workers: &WorkerHandles, id: &str, wanted: TailForm) -> Tail {
         let TailForm { plain, timed } = wanted;
         let answer = id.parse::<StreamId>().ok().and_then(|stream| {
             let clock = sys::now;
-            ask_one(fleet, &stream, |reply| Inquiry::Tail { stream: stream.key, clock, reply })
+            ask_one(workers, &stream, |reply| Inquiry::Tail { stream: stream.key, clock, reply })
         });
         let state = match answer {
             Some(answer) => State::Asking { answer, deadline: Deadline::default() },

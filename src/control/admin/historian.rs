@@ -24,19 +24,19 @@ pub(super) struct Historian {
 
 impl Historian {
     pub fn start(
-        fleet: WorkerHandles,
+        workers: WorkerHandles,
         history: Arc<History>,
         followed: Followed,
     ) -> io::Result<Historian> {
         let (ends, ended) = mpsc::channel::<()>();
         // What the first second brings is a difference to this.
-        history.tick(&fleet.counters, &in_flight(&fleet, &followed));
+        history.tick(&workers.counters, &in_flight(&workers, &followed));
         let look = move || {
             let mut due = Instant::now() + PERIOD;
             let left = |due: Instant| due.saturating_duration_since(Instant::now());
             while ended.recv_timeout(left(due)) == Err(RecvTimeoutError::Timeout) {
                 due = (due + PERIOD).max(Instant::now());
-                history.tick(&fleet.counters, &in_flight(&fleet, &followed));
+                history.tick(&workers.counters, &in_flight(&workers, &followed));
             }
         };
         thread::Builder::new().name("history".into()).spawn(look)?;
@@ -45,9 +45,9 @@ impl Historian {
 }
 
 /// How many exchanges are under way at each upstream.
-fn in_flight(fleet: &WorkerHandles, followed: &Followed) -> Vec<(String, u32)> {
+fn in_flight(workers: &WorkerHandles, followed: &Followed) -> Vec<(String, u32)> {
     let snapshot = Arc::clone(&followed.lock().unwrap_or_else(PoisonError::into_inner));
-    let loads = fleet.loads.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let loads = workers.loads.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let upstreams = snapshot.upstreams.iter();
     upstreams.map(|upstream| (upstream.name.clone(), loads.of(upstream).0.total())).collect()
 }

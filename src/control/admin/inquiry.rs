@@ -43,8 +43,8 @@ pub(super) struct Surveys {
 
 impl Surveys {
     /// Asks every worker.
-    pub fn ask(fleet: &WorkerHandles, rows_max: usize) -> Surveys {
-        let asked = fleet.posts.iter().enumerate().filter_map(|(worker, post)| {
+    pub fn ask(workers: &WorkerHandles, rows_max: usize) -> Surveys {
+        let asked = workers.posts.iter().enumerate().filter_map(|(worker, post)| {
             let (reply, answer) = mpsc::channel();
             let inquiry = Command::Inquire(Inquiry::Survey { rows_max, reply });
             post.send(inquiry).is_ok().then_some((worker, answer))
@@ -91,12 +91,12 @@ impl<F: Fn(&[(usize, Survey)]) -> Reply + Send> Pending for FromSurveys<F> {
 
 /// Asks one worker about one stream; `None`: there is no such worker.
 pub(super) fn ask_one<T>(
-    fleet: &WorkerHandles,
+    workers: &WorkerHandles,
     id: &StreamId,
     inquiry: impl FnOnce(mpsc::Sender<T>) -> Inquiry,
 ) -> Option<Receiver<T>> {
     let (reply, answer) = mpsc::channel();
-    let post = fleet.posts.get(id.worker)?;
+    let post = workers.posts.get(id.worker)?;
     post.send(Command::Inquire(inquiry(reply))).ok()?;
     Some(answer)
 }
@@ -110,9 +110,9 @@ pub(super) struct Killing {
 }
 
 impl Killing {
-    pub fn of(fleet: &WorkerHandles, id: String) -> Killing {
+    pub fn of(workers: &WorkerHandles, id: String) -> Killing {
         let answer = id.parse::<StreamId>().ok().and_then(|stream| {
-            ask_one(fleet, &stream, |reply| Inquiry::Kill { stream: stream.key, reply })
+            ask_one(workers, &stream, |reply| Inquiry::Kill { stream: stream.key, reply })
         });
         Killing { id, answer, deadline: Deadline::default() }
     }
@@ -141,8 +141,8 @@ pub(super) struct Reloading {
 }
 
 impl Reloading {
-    pub fn ask(fleet: &WorkerHandles) -> Reloading {
-        let answer = fleet.reload.get().map(|reload| {
+    pub fn ask(workers: &WorkerHandles) -> Reloading {
+        let answer = workers.reload.get().map(|reload| {
             let (reply, answer) = mpsc::channel();
             log::info!("a reload was asked for through the admin API");
             reload(reply);

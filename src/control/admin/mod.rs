@@ -136,8 +136,8 @@ impl BoundAdmin {
         self.address
     }
 
-    pub fn remote(&self, fleet: WorkerHandles, snapshot: &Arc<Snapshot>) -> Remote {
-        let clerk = Arc::new(Clerk::new(fleet, sys::now()));
+    pub fn remote(&self, workers: WorkerHandles, snapshot: &Arc<Snapshot>) -> Remote {
+        let clerk = Arc::new(Clerk::new(workers, sys::now()));
         let followed = Arc::new(Mutex::new(Arc::clone(snapshot)));
         Remote { address: self.address, post: self.post.clone(), clerk, followed }
     }
@@ -146,10 +146,10 @@ impl BoundAdmin {
     pub fn open(self, snapshot: &Arc<Snapshot>, remote: &Remote) -> io::Result<Thread> {
         let BoundAdmin { address, net, post, mailbox } = self;
         let pages = remote.pages(snapshot);
-        let fleet = &remote.clerk.fleet;
-        let historian = fleet.history.as_ref().map(|history| {
+        let workers = &remote.clerk.workers;
+        let historian = workers.history.as_ref().map(|history| {
             let followed = Arc::clone(&remote.followed);
-            Historian::start(fleet.clone(), Arc::clone(history), followed)
+            Historian::start(workers.clone(), Arc::clone(history), followed)
         });
         let historian = historian.transpose()?;
         let setup = Setup {
@@ -158,7 +158,7 @@ impl BoundAdmin {
             seed: sys::random_seed(),
             counters: Arc::default(),
             mailbox,
-            fleet: None,
+            crew: None,
             journal: None,
             lookout: None,
             sessions: None,

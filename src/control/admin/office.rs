@@ -48,7 +48,7 @@ impl Process for Office {
     }
 
     fn configuration_state(&self) -> Reply {
-        Reply::json(200, &self.clerk.fleet.config.document())
+        Reply::json(200, &self.clerk.workers.config.document())
     }
 
     fn log_level(&self) -> &'static str {
@@ -71,22 +71,22 @@ impl Process for Office {
     }
 
     fn recordings(&self) -> Reply {
-        let recordings = self.clerk.fleet.recordings.as_deref();
+        let recordings = self.clerk.workers.recordings.as_deref();
         let list = recordings.map_or_else(|| json!([]), Recordings::list);
         Reply::json(200, &json!({ "recording": recordings.is_some(), "recordings": list }))
     }
 
     fn recording(&self, id: &str, plain: bool) -> Option<Reply> {
-        let document = self.clerk.fleet.recordings.as_ref()?.document(id, plain)?;
+        let document = self.clerk.workers.recordings.as_ref()?.document(id, plain)?;
         Some(Reply::json(200, &document))
     }
 
     fn fleet(&self) -> Reply {
-        Reply::json(200, &self.clerk.fleet.known_fleet.document(sys::now()))
+        Reply::json(200, &self.clerk.workers.known_fleet.document(sys::now()))
     }
 
     fn usage(&self) -> Reply {
-        match &self.clerk.fleet.usage {
+        match &self.clerk.workers.usage {
             Some(book) => Reply::json(200, &book.document()),
             None => Reply::error(404, "no_usage", "nothing is added up"),
         }
@@ -94,7 +94,7 @@ impl Process for Office {
 
     fn history(&self, range: &str, upstream: Option<&str>) -> Reply {
         let until = Utc::at(SystemTime::now()).to_string();
-        let history = self.clerk.fleet.history.as_ref();
+        let history = self.clerk.workers.history.as_ref();
         match history.and_then(|history| history.document(range, upstream, &until)) {
             Some(document) => Reply::json(200, &document),
             None => Reply::error(404, "no_history", "nothing is known of an upstream of this name"),
@@ -102,14 +102,14 @@ impl Process for Office {
     }
 
     fn exchanges(&self, request_id: Option<&str>) -> Reply {
-        match &self.clerk.fleet.recent {
+        match &self.clerk.workers.recent {
             Some(recent) => Reply::json(200, &recent.exchanges(request_id)),
             None => Reply::error(404, "no_usage", "nothing is added up"),
         }
     }
 
     fn errors(&self) -> Reply {
-        let WorkerHandles { recent, counters, .. } = &self.clerk.fleet;
+        let WorkerHandles { recent, counters, .. } = &self.clerk.workers;
         match recent {
             Some(recent) => Reply::json(200, &recent.errors(&history::ends(counters))),
             None => Reply::error(404, "no_usage", "nothing is added up"),
@@ -135,7 +135,7 @@ impl Process for Office {
         });
         for adjustment in draining.into_iter().chain(order.weight.map(Adjustment::Weight)) {
             log::info!("{} {}: {adjustment:?} by the admin API", order.upstream, order.endpoint);
-            let posts = self.clerk.fleet.posts.iter();
+            let posts = self.clerk.workers.posts.iter();
             for (post, &endpoint) in
                 posts.flat_map(|post| endpoints.iter().map(move |id| (post, id)))
             {
@@ -156,27 +156,27 @@ impl Process for Office {
     }
 
     fn ask(&self, question: Question) -> Box<dyn Pending> {
-        let fleet = &self.clerk.fleet;
+        let workers = &self.clerk.workers;
         match question {
             Question::Metrics(form) => {
                 let clerk = Arc::clone(&self.clerk);
                 let snapshot = Arc::clone(&self.snapshot);
                 Box::new(FromSurveys {
-                    surveys: Surveys::ask(fleet, 0),
+                    surveys: Surveys::ask(workers, 0),
                     make: move |surveys: &[(usize, _)]| {
-                        let models = models::learnt(&clerk.fleet.models);
-                        let known = clerk.fleet.known_fleet.read(sys::now());
+                        let models = models::learnt(&clerk.workers.models);
+                        let known = clerk.workers.known_fleet.read(sys::now());
                         let sources = metrics::Sources {
                             fleet: known.as_ref(),
                             models: &models,
-                            counters: &clerk.fleet.counters,
+                            counters: &clerk.workers.counters,
                             surveys,
                             is_ready: clerk.is_ready(),
-                            config: &clerk.fleet.config,
-                            discovery: (&clerk.fleet.discovered, sys::time_of_day().as_secs()),
-                            spans: clerk.fleet.spans.as_deref(),
-                            recordings: clerk.fleet.recordings.as_deref(),
-                            usage: clerk.fleet.usage.as_deref(),
+                            config: &clerk.workers.config,
+                            discovery: (&clerk.workers.discovered, sys::time_of_day().as_secs()),
+                            spans: clerk.workers.spans.as_deref(),
+                            recordings: clerk.workers.recordings.as_deref(),
+                            usage: clerk.workers.usage.as_deref(),
                             plugins: &snapshot.plugins.active,
                         };
                         let body = metrics::page(&sources, form);
@@ -186,9 +186,9 @@ impl Process for Office {
                 })
             }
             Question::Endpoints => {
-                let discovered = Arc::clone(&fleet.discovered);
+                let discovered = Arc::clone(&workers.discovered);
                 Box::new(FromSurveys {
-                    surveys: Surveys::ask(fleet, ROWS_MAX),
+                    surveys: Surveys::ask(workers, ROWS_MAX),
                     make: move |surveys: &[(usize, _)]| {
                         let discovery = discovered.document(sys::time_of_day().as_secs());
                         let upstreams = view::upstreams(surveys);
@@ -197,15 +197,15 @@ impl Process for Office {
                 })
             }
             Question::Streams => Box::new(FromSurveys {
-                surveys: Surveys::ask(fleet, ROWS_MAX),
+                surveys: Surveys::ask(workers, ROWS_MAX),
                 make: |surveys: &[(usize, crate::measure::live::Survey)]| {
                     let active: u64 = surveys.iter().map(|(_, survey)| survey.active).sum();
                     let streams = view::streams(surveys);
                     Reply::json(200, &json!({ "active": active, "streams": streams }))
                 },
             }),
-            Question::Reload => Box::new(Reloading::ask(&self.clerk.fleet)),
-            Question::Kill(id) => Box::new(Killing::of(fleet, id)),
+            Question::Reload => Box::new(Reloading::ask(&self.clerk.workers)),
+            Question::Kill(id) => Box::new(Killing::of(workers, id)),
         }
     }
 
@@ -214,7 +214,7 @@ impl Process for Office {
     }
 
     fn tail(&self, stream: &str, form: TailForm) -> Box<dyn Feed> {
-        Box::new(Tail::of(&self.clerk.fleet, stream, form))
+        Box::new(Tail::of(&self.clerk.workers, stream, form))
     }
 }
 

@@ -62,8 +62,8 @@ impl<N: Net> Gateway<N> {
         cx: &mut Cx<N>,
     ) {
         let newcomer = Newcomer { address, sealed: self.handshakes.are_made_at(listener) };
-        let Some(fleet) = self.life.fleet() else { return self.adopt(stream, newcomer, cx) };
-        if let Err((stream, newcomer)) = fleet.hand_over(stream, newcomer) {
+        let Some(crew) = self.life.crew() else { return self.adopt(stream, newcomer, cx) };
+        if let Err((stream, newcomer)) = crew.hand_over(stream, newcomer) {
             self.adopt(stream, newcomer, cx);
         }
     }
@@ -75,8 +75,8 @@ impl<N: Net> Gateway<N> {
         self.desk.tally.connections_refused.add(1);
         stream.reset_on_drop();
         // It was counted when it was placed.
-        if let Some(fleet) = self.life.fleet() {
-            fleet.departed();
+        if let Some(crew) = self.life.crew() {
+            crew.departed();
         }
     }
 

@@ -17,7 +17,7 @@ impl<N: Net> Gateway<N> {
         }
         if !self.life.is_draining() {
             // The other workers may be gone: connections accepted from here on stay with this one.
-            self.life.leave_fleet();
+            self.life.leave_crew();
             // The whole backlog, whatever the budget: this is the last accept.
             for listener in 0..cx.net.listeners() {
                 cx.listen.on_event(listener);

@@ -1,4 +1,4 @@
-//! Stage: whether a worker serves, drains or stops; the fleet that it is part of while it serves, and
+//! Stage: whether a worker serves, drains or stops; the crew that it is part of while it serves, and
 //! when it looks next for room. Only `life` moves it to another stage.
 //!
 //! ```text
@@ -8,13 +8,13 @@
 //!
 //! * A worker never comes back from a stage, and the deadline of a drain moves by nothing but
 //!   the time in which the thread did not run.
-//! * A worker that drains has left its fleet: the other workers may be gone.
+//! * A worker that drains has left its crew: the other workers may be gone.
 
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::gateway::command::Idle;
-use crate::gateway::fleet::Fleet;
+use crate::gateway::crew::Crew;
 
 /// The life of one worker.
 pub(crate) struct Life<S> {
@@ -22,7 +22,7 @@ pub(crate) struct Life<S> {
     /// When to look next for connections that only hold room.
     shed_at: Instant,
     /// All workers of the process, where there are several; none from the drain on.
-    fleet: Option<Fleet<S>>,
+    crew: Option<Crew<S>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,8 @@ enum Stage {
 
 impl<S> Life<S> {
     /// The life of a worker that begins to serve at `now`.
-    pub(crate) fn begin(fleet: Option<Fleet<S>>, now: Instant) -> Life<S> {
-        Life { stage: Stage::Serving, shed_at: now, fleet }
+    pub(crate) fn begin(crew: Option<Crew<S>>, now: Instant) -> Life<S> {
+        Life { stage: Stage::Serving, shed_at: now, crew }
     }
 
     /// Whether connections are not kept for another request any more.
@@ -90,13 +90,13 @@ impl<S> Life<S> {
     }
 
     /// All workers of the process, where there are several and this one goes on.
-    pub(crate) fn fleet(&self) -> Option<&Fleet<S>> {
-        self.fleet.as_ref()
+    pub(crate) fn crew(&self) -> Option<&Crew<S>> {
+        self.crew.as_ref()
     }
 
     /// From here on what is accepted stays with this worker.
-    pub(super) fn leave_fleet(&mut self) {
-        self.fleet = None;
+    pub(super) fn leave_crew(&mut self) {
+        self.crew = None;
     }
 }
 

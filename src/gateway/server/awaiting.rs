@@ -87,8 +87,8 @@ impl<N: Net> Gateway<N> {
         endpoint: EndpointId,
         cx: &mut Cx<N>,
     ) {
-        if let Some(fleet) = self.life.fleet() {
-            fleet.tell_loaded(upstream, endpoint);
+        if let Some(crew) = self.life.crew() {
+            crew.tell_loaded(upstream, endpoint);
         }
         self.call_awaiting(upstream, cx);
     }

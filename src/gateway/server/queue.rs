@@ -201,13 +201,13 @@ impl<N: Net> Gateway<N> {
 
     /// The index of this worker, where other workers share its permits.
     fn peers(&self, upstream: UpstreamId) -> Option<usize> {
-        let own = self.life.fleet()?.index();
+        let own = self.life.crew()?.index();
         self.groups[upstream].admission.has_ceilings().then_some(own)
     }
 
     fn call(&mut self, upstream: UpstreamId, worker: Option<usize>) {
-        let (Some(fleet), Some(worker)) = (self.life.fleet(), worker) else { return };
-        fleet.call(worker, upstream);
+        let (Some(crew), Some(worker)) = (self.life.crew(), worker) else { return };
+        crew.call(worker, upstream);
         self.desk.tally.queue_calls.add(1);
     }
 }

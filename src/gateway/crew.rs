@@ -1,4 +1,4 @@
-//! The workers of a process, seen from one of them.
+//! The crew: the workers of a process, seen from one of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,13 @@ use crate::gateway::command::{Command, Newcomer};
 use crate::reactor::mailbox::Sender;
 
 /// The workers of a process, seen from one of them.
-pub struct Fleet<S> {
+pub struct Crew<S> {
     balance: Option<Arc<[AtomicUsize]>>,
     mailboxes: Vec<Sender<Command<S>>>,
     index: usize,
 }
 
-impl<S> Fleet<S> {
+impl<S> Crew<S> {
     /// The worker at `index` of those that these mailboxes belong to. `balance`: the connections of
     /// each worker, open or on their way to it; `None`: accepted connections are not balanced. The
     /// worker that places a connection adds one, the worker that closes it takes one away: no count is
@@ -23,8 +23,8 @@ impl<S> Fleet<S> {
         balance: Option<Arc<[AtomicUsize]>>,
         mailboxes: Vec<Sender<Command<S>>>,
         index: usize,
-    ) -> Fleet<S> {
-        Fleet { balance, mailboxes, index }
+    ) -> Crew<S> {
+        Crew { balance, mailboxes, index }
     }
 
     /// Which of the workers this one is.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::config::snapshot::{Admission, Snapshot};
-use sluicegate::gateway::fleet::Fleet;
+use sluicegate::gateway::crew::Crew;
 use sluicegate::proxy::load::Loads;
 use sluicegate::reactor::mailbox::mailbox;
 use sluicegate::sim::plan::GatewayPlan;
@@ -72,9 +72,9 @@ impl Workers {
                 asked.borrow_mut().push(number.unwrap_or(usize::MAX));
                 Answer::new().pause(WORK).body(b"done")
             });
-            let fleet = Fleet::new(None, mailboxes.clone(), index);
+            let crew = Crew::new(None, mailboxes.clone(), index);
             let net = world.clone();
-            Gateway::of_fleet(world, net, snapshot.clone(), loads.clone(), post, Some(fleet))
+            Gateway::of_crew(world, net, snapshot.clone(), loads.clone(), post, Some(crew))
         });
         Workers { gateways: gateways.collect(), asked, begun }
     }
