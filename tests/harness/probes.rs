@@ -36,7 +36,7 @@ impl Probes {
         for (upstream, view) in endpoints {
             let key = (upstream, view.endpoint);
             let allowed = match view.breaker {
-                None | Some(Standing::Closed | Standing::SlowStart) => {
+                None | Some(Standing::Closed | Standing::SlowStart | Standing::Suspect) => {
                     self.stragglers.remove(&key);
                     continue;
                 }

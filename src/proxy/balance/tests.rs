@@ -284,7 +284,7 @@ fn round_robin_begins_where_it_is_told_to_and_gives_each_as_much_as_the_others()
         let candidates: Vec<Candidate> =
             (0..count).map(|endpoint| Candidate { endpoint, weight: 1_000 }).collect();
         for first in [0, 1, count / 2, count + 3] {
-            let addresses = (0..count).map(|at| address(at)).map(Some);
+            let addresses = (0..count).map(address).map(Some);
             let mut balancer = Balancer::new(Balance::RoundRobin, addresses, first);
             let mut random = Random::new(1);
             let mut pick = || {
