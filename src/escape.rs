@@ -87,6 +87,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
         #[test]
         fn json_means_the_same_afterwards(text in any::<String>()) {
             let json = serde_json::Value::from(&*text).to_string();

@@ -39,6 +39,7 @@
 //! | [`turns`] | one worker in a simulated world, drawn turn by turn | traffic |
 //! | [`files`] | the one way to open a file that somebody has named | waiting |
 //! | [`clock`] | an instant | reading it |
+//! | `properties` | how many cases a property test tries, and where one that failed is kept | anything outside tests |
 //! | [`escape`] | text of others, made fit to be shown | quotes |
 //!
 //! Dependencies point one way: `cli → lifecycle → server → control → observe → measure`,
@@ -67,6 +68,8 @@ pub mod lifecycle;
 pub mod measure;
 pub mod observe;
 pub mod plugins;
+#[cfg(test)]
+mod properties;
 pub mod proxy;
 pub mod reactor;
 pub mod responder;

@@ -240,6 +240,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
         #[test]
         fn shown_amounts_are_read_back(micros in 0..u64::MAX / 1_000, bytes: u64) {
             let shown = Duration::from_micros(micros);

@@ -144,6 +144,7 @@ fn names_that_point_in_circles_end() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..600), answers in 0u8..9) {
         let mut answer = message::question(ID, "a.test", Kind::A).expect("a name");

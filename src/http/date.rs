@@ -77,6 +77,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
         #[test]
         fn what_is_written_is_read_as_the_same_second(seconds in 0..=LAST) {
             let text = text(seconds);

@@ -204,6 +204,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
         #[test]
         fn any_bytes_are_answered(value: Vec<u8>, date in prop::option::of("[A-Za-z0-9:, -]{0,40}")) {
             let _ = retry_after(&value, date.as_ref().map(|date| date.as_bytes()));

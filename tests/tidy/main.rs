@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("build", &[]),
     ("clock", &[]),
     ("escape", &[]),
+    ("properties", &[]),
     ("files", &[]),
     ("http", &[]),
     ("dns", &["files"]),
@@ -410,6 +411,26 @@ fn files_are_opened_in_one_way() {
         }
     }
     assert!(wrong.is_empty(), "use crate::files:\n{}", wrong.join("\n"));
+}
+
+/// A property that has failed leaves a file. It belongs to the tests, and nowhere else.
+#[test]
+fn cases_that_have_failed_are_kept_below_the_tests() {
+    const HEAD: &str = "proptest! {";
+    const KEPT: &str = "#![proptest_config(crate::properties::cases(";
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let mut lines = source.text.lines().zip(1..);
+        while let Some((line, number)) = lines.next() {
+            let is_kept = |line: &str| line.trim_start().starts_with(KEPT);
+            if line.trim() == HEAD && !lines.next().is_some_and(|(line, _)| is_kept(line)) {
+                wrong.push(format!("{}:{number}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{KEPT}…))] has to be the first line of:\n{}", wrong.join("\n"));
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("proptest-regressions");
+    assert!(!top.exists(), "{} belongs to tests/regressions", top.display());
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn answered(text: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5_000))]
+    #![proptest_config(crate::properties::cases(5_000))]
 
     #[test]
     fn a_mutated_file_is_answered(mutations in prop::collection::vec(mutation(), 1..6)) {

@@ -106,6 +106,7 @@ fn a_refused_body_stays_refused_and_is_never_whole() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_split_of_a_length_body_is_alike(
         input in prop::collection::vec(any::<u8>(), 0..100), length in 0u64..120, ends in any_ends(),

@@ -495,6 +495,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn what_was_encoded_is_scanned_however_it_arrives(chunks in any_chunks(), ends in any_ends()) {
         let mut body = encode(&chunks);

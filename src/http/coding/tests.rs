@@ -220,6 +220,7 @@ fn windows_of_brotli_are_limited() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_bytes_end_in_an_answer(
         coding in prop_oneof![Just(Coding::Gzip), Just(Coding::Deflate), Just(Coding::Brotli), Just(Coding::Zstd)],

@@ -385,6 +385,7 @@ fn expected(value: &Value, path: &mut Vec<Word>, out: &mut Vec<(Vec<Word>, Findi
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_json_is_walked_as_it_is_parsed(value in any_json(), pretty: bool, ends in any_ends()) {
         let text = match pretty {

@@ -283,6 +283,7 @@ fn any_stream() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_stream_is_seen_as_the_standard_reads_it(stream in any_stream(), ends in any_ends()) {
         let (events, done, boundary) = observe_any_split(&stream);

@@ -260,7 +260,7 @@ fn shown_counts(value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(crate::properties::cases(1000))]
 
     #[test]
     fn no_secret_survives_wherever_it_stands_and_whatever_is_cut(

@@ -217,6 +217,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     /// Against a plain list that is searched for the least (came + priority × 10 s, order).
     #[test]
     fn the_order_is_the_rule(acts in prop::collection::vec(act(), 1..200)) {

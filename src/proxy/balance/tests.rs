@@ -187,6 +187,7 @@ fn loaded(endpoints: &[(usize, u64, u32)]) -> (Vec<Candidate>, Vec<u32>) {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     /// Whatever the policy, one of the candidates is taken if there are any.
     #[test]
     fn one_of_the_candidates_is_taken(

@@ -623,7 +623,7 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(crate::properties::cases(2_000))]
 
     #[test]
     fn whatever_happens(steps in proptest::collection::vec(any_step(), 1..200)) {

@@ -697,7 +697,7 @@ fn better(view: &View, tried: &Tried, ceiling: u32) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(crate::properties::cases(1_500))]
 
     #[test]
     fn whatever_happens(

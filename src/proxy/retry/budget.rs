@@ -114,6 +114,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::properties::cases(256))]
         /// Whatever the traffic: never more than the share of all requests and the floor.
         #[test]
         fn it_is_never_exceeded(

@@ -295,6 +295,7 @@ fn the_mark_is_a_comment() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_text_comes_back_as_it_was(
         texts in prop::collection::vec(any::<String>(), 0..6),

@@ -120,6 +120,7 @@ fn other_dialects_have_one() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     /// Choices go on and end in any order, several in an event or one.
     #[test]
     fn any_order_of_choices_is_counted(

@@ -92,6 +92,7 @@ const ALL: [(Dialect, &[u8]); 13] = [
 ];
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     /// A server that says something else than it should is read alike in whatever pieces it comes.
     #[test]
     fn any_cut_of_a_spoilt_recording_says_the_same(

@@ -159,6 +159,7 @@ fn prompts_that_begin_alike_have_one_hash() {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_bytes_are_looked_at_alike(
         body in prop::collection::vec(any::<u8>(), 0..60),

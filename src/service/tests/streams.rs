@@ -603,6 +603,7 @@ fn any_event() -> impl Strategy<Value = (Value, bool, Option<(u32, u32)>)> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_stream_of_events_is_read_as_it_was_written(
         events in prop::collection::vec(any_event(), 0..5),

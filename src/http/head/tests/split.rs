@@ -159,6 +159,7 @@ fn any_head() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(crate::properties::cases(256))]
     #[test]
     fn any_head_is_judged_alike_at_any_length(head in any_head()) {
         verdict_at_any_length(&head, verdict_on_request);

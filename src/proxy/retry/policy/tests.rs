@@ -323,7 +323,7 @@ fn a_model_that_is_loaded_is_waited_for_where_nobody_else_could_answer() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(crate::properties::cases(20_000))]
 
     /// What holds of every verdict, whatever the rows say.
     #[test]

@@ -397,7 +397,7 @@ fn said_of(tokens: &[(String, i32)]) -> Vec<(Pair, String, String)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(crate::properties::cases(200))]
 
     #[test]
     fn a_stream_and_a_document_tell_the_same_of_any_tokens(

@@ -210,7 +210,7 @@ fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, u8, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(crate::properties::cases(1_500))]
 
     #[test]
     fn no_stream_panics_and_all_that_is_written_are_events(
