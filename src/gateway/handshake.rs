@@ -13,6 +13,7 @@
 //! * A server's handshake is a part of connecting: the same timer ends it, and where it fails nobody has
 //!   heard the request.
 
+use crate::clock::Instant;
 use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
 use crate::gateway::client::preamble::Introduced;
@@ -46,7 +47,7 @@ impl<N: Net> Gateway<N> {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         match downstream.socket.shake_hands(&mut self.desk) {
             Ok(Handshake::Done) => {
-                downstream.state = State::Head { since: cx.now };
+                downstream.state = State::Head { since: cx.now, began: Instant::NEVER };
                 self.handshakes.ended();
                 self.desk.tally.client_handshakes.add(1);
                 // There is one less than there was, so another one may begin.

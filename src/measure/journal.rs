@@ -38,6 +38,8 @@ pub struct Hops {
     pub attached: Instant,
     /// The connection took the first byte.
     pub connected: Instant,
+    /// It took the last byte, or takes no more.
+    pub written: Instant,
     pub first_byte: Instant,
     pub first_event: Instant,
 }
@@ -46,6 +48,7 @@ impl Hops {
     pub const NONE: Hops = Hops {
         attached: Instant::NEVER,
         connected: Instant::NEVER,
+        written: Instant::NEVER,
         first_byte: Instant::NEVER,
         first_event: Instant::NEVER,
     };

@@ -1,12 +1,14 @@
 //! Watching: what the admin address tells of the last hour, of the exchanges that ended last, of errors, and of
 //! one stream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::admin::{POST, STREAM, TOKEN, Watched, event, open_stream};
-use crate::harness::{Config, Peer, Upstream};
+use crate::harness::{Config, Peer, Standstill, Upstream};
 
 /// The history, the last exchanges and the errors, after one stream that was whole and one that was cut.
 #[test]
@@ -72,10 +74,8 @@ fn a_stream_is_told_with_its_times() {
     let watched = Watched::before(&upstream);
     let (mut client, mut server) = open_stream(&watched, &upstream);
     let stream = watched.stream();
-    let steps =
-        ["attached_us", "connected_us", "request_written_us", "first_byte_us", "first_event_us"];
     let reached: Vec<u64> =
-        steps.iter().map(|step| stream[*step].as_u64().expect("it has come so far")).collect();
+        STEPS.iter().map(|step| stream[*step].as_u64().expect("it has come so far")).collect();
     assert!(reached.is_sorted(), "{stream}");
     let id = stream["id"].as_str().expect("an id");
     let mut tail = Peer::connect(watched.admin());
@@ -100,6 +100,110 @@ fn a_stream_is_told_with_its_times() {
     assert!(told[0].0 > reached[4], "{text}");
     assert!(told[1].0 - told[0].0 >= 250_000, "the pause between them is seen: {text}");
     assert_eq!(told[0].1, "{\"x\":1}", "masked");
+}
+
+/// Who has changed a store is told where there is one. A store that does not answer keeps nobody waiting for ever.
+#[test]
+fn a_configuration_of_no_store_has_no_changes() {
+    let upstream = Upstream::listen();
+    let watched = Watched::before(&upstream);
+    let told = watched.get("/config/history").json();
+    assert_eq!(told, serde_json::json!({ "store": null, "changes": [] }));
+}
+
+/// What a client waits before it says anything is no part of its request.
+#[test]
+fn a_connection_that_is_silent_at_first_makes_no_request_long() {
+    let upstream = Upstream::listen();
+    let watched = Watched::before(&upstream);
+    let mut client = watched.gateway.connect();
+    std::thread::sleep(Duration::from_secs(3));
+    let (first, second) = POST.split_at(10);
+    client.send(first);
+    std::thread::sleep(Duration::from_millis(50));
+    client.send(second);
+    let mut server = upstream.accept();
+    server.read_request();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    client.read_response();
+    let head = watched.wait("/metrics", |answer| {
+        let line = "sluicegate_hop_seconds_sum{hop=\"head\"} ";
+        let told = answer.text().lines().find_map(|it| it.strip_prefix(line)?.parse::<f64>().ok());
+        told.filter(|seconds| *seconds > 0.0)
+    });
+    assert!((0.01..2.5).contains(&head), "{head}");
+}
+
+/// The steps of a request's way, in their order.
+const STEPS: [&str; 5] =
+    ["attached_us", "connected_us", "request_written_us", "first_byte_us", "first_event_us"];
+
+/// Steps that lie in the past stay where they were: the row and the record of a stream tell them in their order,
+/// and the longest that a metric knows of the request's way is short.
+fn assert_steps_stay(watched: &Watched, end: impl FnOnce()) {
+    let reached = |row: &Value| -> Vec<u64> {
+        STEPS.iter().map(|step| row[*step].as_u64().expect("it has come so far")).collect()
+    };
+    let under_way = reached(&watched.stream());
+    assert!(under_way.is_sorted(), "{under_way:?}");
+    end();
+    let record = watched.wait("/exchanges", |answer| {
+        let listed = answer.json()["exchanges"].clone();
+        (listed.as_array()?.len() == 1).then(|| listed[0].clone())
+    });
+    assert_eq!(reached(&record), under_way, "{record}");
+    let metrics = watched.get("/metrics").text().to_owned();
+    let sent = metrics.lines().find_map(|line| {
+        line.strip_prefix("sluicegate_hop_seconds_sum{hop=\"send\"} ")?.parse::<f64>().ok()
+    });
+    assert!(sent.expect("the hop is told") < under_way[4] as f64 / 1e6 + 0.01, "{metrics}");
+}
+
+/// The timers of a stream begin anew where the process stood still. Its request was sent when it was sent.
+#[test]
+fn a_standstill_moves_no_step_of_a_stream() {
+    let upstream = Upstream::listen();
+    // A timer has to run out meanwhile: by that the process finds that it stood still.
+    let timeouts = "inter_event = \"4s\"".to_owned();
+    let watched = Watched::with(Config { timeouts, ..Config::to(upstream.address()) });
+    let (mut client, mut server) = open_stream(&watched, &upstream);
+    let stopped = Standstill::of(&watched.gateway);
+    std::thread::sleep(Duration::from_secs(6));
+    stopped.end();
+    watched.gateway.wait_for_log("nothing ran for");
+    assert_steps_stay(&watched, || {
+        server.send("0\r\n\r\n");
+        client.read_until("0\r\n\r\n");
+    });
+}
+
+/// Nor does a client that takes nothing for a while.
+#[test]
+fn a_pause_of_the_client_moves_no_step_of_a_stream() {
+    let upstream = Upstream::listen();
+    let watched = Watched::before(&upstream);
+    let (mut client, mut server) = open_stream(&watched, &upstream);
+    let data = event(&format!("{{\"n\":\"{}\"}}", "x".repeat(60_000)));
+    let is_blocked = Arc::new(AtomicBool::new(false));
+    let seen = is_blocked.clone();
+    let writer = std::thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            server.send(&data);
+        }
+        server.send(event("{\"n\":3}"));
+        server
+    });
+    watched.wait("/streams", |answer| {
+        (answer.json()["streams"][0]["waits_for"] == "client").then_some(())
+    });
+    is_blocked.store(true, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_secs(1));
+    client.read_until("{\"n\":3}\n\n");
+    let mut server = writer.join().expect("all is sent");
+    assert_steps_stay(&watched, || {
+        server.send("0\r\n\r\n");
+        client.read_until("0\r\n\r\n");
+    });
 }
 
 /// A request of the playground goes through the gateway as any client's, and ends with its page.

@@ -120,6 +120,7 @@ impl<N: Net> Gateway<N> {
                 }
                 if moved.rest == Rest::Ended {
                     timeline.request_written = now;
+                    exchange.attempt.hops.written = now;
                     if let Some(tunnel) = &mut exchange.tunnel
                         && !std::mem::replace(&mut tunnel.upstream_shut, true)
                     {
@@ -305,6 +306,7 @@ impl Exchange {
         // what it has sent decides.
         self.request.state = FlowState::Cut;
         self.timeline.request_written = now;
+        self.attempt.hops.written = now;
         upstream.socket.ready.broken();
         Ok(Rest::Ended)
     }
@@ -416,7 +418,7 @@ impl Exchange {
                 if self.attempt.status < 300
                     && response.watch.observer.as_ref().is_some_and(Observer::saw_answer)
                 {
-                    tally.first_event.record_span(self.timeline.request_written, now);
+                    tally.first_event.record_span(self.asked_at(), now);
                 }
                 self.commit.event();
                 self.attempt.hops.first_event = now;
@@ -441,13 +443,19 @@ impl Exchange {
         first
     }
 
+    /// When its server had the request, or when the exchange began where it answers before it has.
+    fn asked_at(&self) -> Instant {
+        let written = self.attempt.hops.written;
+        if written == Instant::NEVER { self.timeline.started } else { written }
+    }
+
     /// Notes when the answer of a compressed stream begins: its first bytes are no event.
     #[cold]
     fn note_decoded(&mut self, now: Instant, tally: &Tally) {
         let Some(response) = &mut self.attempt.response else { return };
         let begins = response.watch.observer.as_mut().is_some_and(Observer::begins_decoded);
         if begins && self.attempt.status < 300 {
-            tally.first_event.record_span(self.timeline.request_written, now);
+            tally.first_event.record_span(self.asked_at(), now);
             self.attempt.hops.first_event = now;
         }
     }

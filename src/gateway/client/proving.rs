@@ -86,7 +86,7 @@ impl<N: Net> Gateway<N> {
     pub(super) fn await_proof(&mut self, token: Token, cx: &mut Cx<N>) {
         let Some(downstream) = self.downstreams.get_mut(token) else { return };
         downstream.proof = Proof::Awaited;
-        downstream.state = State::Head { since: cx.now };
+        downstream.state = State::Head { since: cx.now, began: cx.now };
         cx.run.push_heavy(token);
     }
 

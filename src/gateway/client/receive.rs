@@ -1,5 +1,6 @@
 //! The head of a request: read until it is whole, and no further than it may be long.
 
+use crate::clock::Instant;
 use crate::flow::budget::Budget;
 use crate::gateway::Gateway;
 use crate::gateway::client::preamble::Introduced;
@@ -108,8 +109,14 @@ impl<N: Net> Gateway<N> {
         // These bytes may have come behind the request before, in one read. An empty line is not yet a
         // request.
         let begun = !b"\r\n".starts_with(unscanned);
-        if begun && let State::Idle { .. } = downstream.state {
-            downstream.state = State::Head { since: cx.now };
+        match downstream.state {
+            State::Idle { .. } if begun => {
+                downstream.state = State::Head { since: cx.now, began: cx.now };
+            }
+            State::Head { since, began: Instant::NEVER } if begun => {
+                downstream.state = State::Head { since, began: cx.now };
+            }
+            _ => {}
         }
         None
     }

@@ -75,8 +75,11 @@ impl<N: Net> Gateway<N> {
         if may_prove && snapshot.has_to_prove(&head, &routed, &self.tokens, gate_time(cx)) {
             return Opened::Unproven;
         }
-        if let State::Head { since } = downstream.state {
-            self.desk.tally.hops[0].record_span(since, cx.now);
+        // What a client waits before it says anything is no step of a request.
+        if let State::Head { began, .. } = downstream.state
+            && began != Instant::NEVER
+        {
+            self.desk.tally.hops[0].record_span(began, cx.now);
         }
         downstream.requests += 1;
         let last = downstream.requests >= snapshot.limits.requests_per_connection;

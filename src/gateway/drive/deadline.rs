@@ -64,7 +64,7 @@ impl<N: Net> Gateway<N> {
                 let limit = since + HANDSHAKE;
                 if self.life.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
             }
-            State::Head { since } => {
+            State::Head { since, .. } => {
                 let silent = downstream.socket.unscanned().is_empty();
                 let limit = since.after(timeouts.head);
                 if silent && self.life.dismisses_idle() {
@@ -125,7 +125,7 @@ impl<S> Downstream<S> {
     fn excuse(&mut self, lost: Duration) {
         match &mut self.state {
             State::Idle { since }
-            | State::Head { since }
+            | State::Head { since, .. }
             | State::Handshake { since }
             | State::Replying { since, .. } => *since += lost,
             State::Lingering { since, heard } => {

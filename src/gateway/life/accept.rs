@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 
+use crate::clock::Instant;
 use crate::gate::network::any_contains;
 use crate::gateway::Gateway;
 use crate::gateway::command::Newcomer;
@@ -92,7 +93,7 @@ impl<N: Net> Gateway<N> {
             return self.turn_away(stream);
         }
         let mut socket = Socket::new(stream);
-        let mut state = State::Head { since: cx.now };
+        let mut state = State::Head { since: cx.now, began: Instant::NEVER };
         let tls = self.generations.latest().server.tls.as_ref().filter(|_| sealed);
         if let Some(session) = self.sealing.accept(tls.map(|tls| &*tls.acceptor as &dyn Acceptor)) {
             socket.begin_session(session, &mut self.desk);

@@ -123,7 +123,9 @@ impl<N: Net> Gateway<N> {
         let limit = self.generations.latest().limits.connections;
         let idle = self.downstreams.iter().filter_map(|(token, downstream)| {
             let since = match downstream.state {
-                State::Idle { since } | State::Head { since } | State::Handshake { since } => since,
+                State::Idle { since } | State::Head { since, .. } | State::Handshake { since } => {
+                    since
+                }
                 State::Lingering { heard, .. } => heard,
                 State::Exchange | State::Replying { .. } | State::Closed => return None,
             };
@@ -148,7 +150,7 @@ impl<N: Net> Gateway<N> {
     /// in a handshake, or before a head.
     fn inside_records(&self, cx: &Cx<N>) -> Vec<Token> {
         let inside = self.downstreams.iter().filter_map(|(token, downstream)| {
-            let (State::Idle { since } | State::Head { since } | State::Handshake { since }) =
+            let (State::Idle { since } | State::Head { since, .. } | State::Handshake { since }) =
                 downstream.state
             else {
                 return None;
@@ -171,7 +173,7 @@ impl<N: Net> Gateway<N> {
         cx: &Cx<N>,
     ) -> Vec<Token> {
         let waiting = self.downstreams.iter().filter_map(|(token, downstream)| {
-            let (State::Head { since } | State::Handshake { since }) = downstream.state else {
+            let (State::Head { since, .. } | State::Handshake { since }) = downstream.state else {
                 return None;
             };
             let held = downstream.socket.unscanned().len();

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flow::relay::Flow;
-use crate::flow::relay::ResponseWatchers;
+use crate::flow::relay::{Flow, ResponseWatchers};
 use crate::measure::journal::Hops;
 use crate::proxy::endpoints::Pick;
 use crate::proxy::exchange::Awaited;

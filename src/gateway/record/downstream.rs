@@ -35,9 +35,10 @@ pub enum State {
     Idle {
         since: Instant,
     },
-    /// Part of a head has arrived, or the first one is awaited.
+    /// Part of a head has arrived, its first byte at `began`, or the first one is awaited (`NEVER`).
     Head {
         since: Instant,
+        began: Instant,
     },
     /// Its session is not established: nothing can be said.
     Handshake {

@@ -193,11 +193,10 @@ fn reached(exchange: &Exchange) -> Reached {
     let began = exchange.timeline.started;
     let reached = |at: Instant| (at != Instant::NEVER).then(|| at - began);
     let hops = &exchange.attempt.hops;
-    let written = !exchange.request.is_open() && exchange.attempt.sent;
     Reached {
         attached: reached(hops.attached),
         connected: reached(hops.connected),
-        request_written: written.then(|| exchange.timeline.request_written - began),
+        request_written: reached(hops.written),
         first_byte: reached(hops.first_byte),
         first_event: reached(hops.first_event),
     }

@@ -61,8 +61,7 @@ pub(crate) fn record(
         reused: exchange.attempt.reused,
         attached: reached(hops.attached),
         connected: reached(hops.connected),
-        request_written: (!exchange.request.is_open() && exchange.attempt.sent)
-            .then(|| exchange.timeline.request_written - start),
+        request_written: reached(hops.written),
         first_byte: reached(hops.first_byte),
         first_event: reached(hops.first_event),
         total: now - start,

@@ -9,13 +9,11 @@ impl Exchange {
     /// Records its hops, and what its answer cost.
     pub(crate) fn measure(&self, tally: &Tally, now: Instant) {
         let (timeline, hops) = (&self.timeline, &self.attempt.hops);
-        let written = !self.request.is_open() && self.attempt.sent;
-        let written = if written { timeline.request_written } else { Instant::NEVER };
-        let asked = written.min(hops.first_byte).max(hops.connected);
+        let asked = hops.written.min(hops.first_byte).max(hops.connected);
         for (hop, since, until) in [
             (1, timeline.started, hops.attached),
             (2, hops.attached, hops.connected),
-            (3, hops.connected, written),
+            (3, hops.connected, hops.written),
             (4, asked, hops.first_byte),
             (5, hops.first_byte, hops.first_event),
             (6, hops.first_event, now),

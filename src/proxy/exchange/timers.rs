@@ -37,7 +37,8 @@ pub struct Timeline {
     pub queued_until: Instant,
     /// A byte of the request arrived or was written on.
     pub request_moved: Instant,
-    /// The last byte of the request was written.
+    /// Since when the server has had the request and owes an answer: the last byte was written, or a pause
+    /// that the client caused ended. When it was written stays in the attempt's hops.
     pub request_written: Instant,
     /// The last data event (body byte), or the end of a pause that the client caused.
     pub event: Instant,
