@@ -539,7 +539,26 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let with_model = [&api[..], &["--model", "m"]].concat();
     let missing = ["--key-env", "A_VARIABLE_THAT_IS_NOT_SET"];
     type Refused<'a> = (&'a [&'a str], &'a [&'a str], i32, &'a str);
-    let cases: [Refused<'_>; 11] = [
+    let trace = [&with_model[..], &["--trace", "/nowhere.csv"]].concat();
+    let anthropic = ["--api", "anthropic", "--url", "http://127.0.0.1:9", "--model", "m"];
+    let cases: [Refused<'_>; 22] = [
+        // What would be ignored is refused: whoever has written it expects something of it.
+        (&with_model, &["--arrivals", "gamma:2"], 1, "say --open RATE"),
+        (&with_model, &["--arrivals", "constant", "-c", "4"], 1, "say --open RATE"),
+        (
+            &with_model,
+            &["--arrivals", "constant", "--sweep", "concurrency=1,2"],
+            1,
+            "--sweep rate=",
+        ),
+        (&with_model, &["-c", "4", "--sweep", "concurrency=1,2"], 1, "leave one out"),
+        (&trace, &["--arrivals", "constant"], 2, "cannot be used"),
+        (&trace, &["--prompt-tokens", "9"], 2, "cannot be used"),
+        (&trace, &["--output-tokens", "9"], 2, "cannot be used"),
+        (&with_model, &["--no-stream", "--no-usage"], 2, "cannot be used"),
+        (&anthropic, &["--no-usage"], 1, "--no-usage is for"),
+        (&anthropic, &["--limit-field", "max_output_tokens"], 1, "--limit-field is for"),
+        (&anthropic, &["--exact-output"], 1, "--exact-output is for"),
         (&api, &[], 1, "--model is wanted"),
         (&with_model, &missing, 1, "A_VARIABLE_THAT_IS_NOT_SET is not set"),
         (&with_model, &["--no-stream", "--slo", "ttft=1s"], 1, "e2e alone"),

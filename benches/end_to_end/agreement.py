@@ -2,15 +2,24 @@
 """Whether `sluicegate bench --api` says what aiperf and guidellm say of the same server.
 
     benches/end_to_end/agreement.py --aiperf VENV --guidellm VENV [--server llama|mock] [--rounds N]
+                                    [--rate R | --concurrency N]
 
 Both come from PyPI, each into an environment of its own (1.2 and 5.9 GB):
 
     python3 -m venv VENV && VENV/bin/pip install aiperf==0.13.0
     python3 -m venv VENV && VENV/bin/pip install guidellm==0.8.1
 
-The three take turns within a round and ask prompts of the same words and length, as many at once, for as many
-tokens. What is compared is the median over the rounds; beside it stands how far the rounds of one tool lie
-apart, for what is smaller than that says nothing. Exits with 1 where a figure differs by more than 5 %.
+The three take turns within a round and ask prompts of the same words and length, for as many tokens. By default
+requests are due at a fixed rate (`--rate`), each from when it is sent: so each tool asks as often, and what a
+client does between two requests is in no figure. With `--concurrency` the loop is closed: then a tool whose client
+takes longer between two requests asks less, and its rate says so (requests/s = concurrency / (E2E + that time)).
+
+Figures are reckoned alike, from the records of each request where a tool's own aggregate is another one:
+E2E ends with the last piece of an answer, and the time of a rate is that of the first sending to the last such
+piece. What is compared is the median over the rounds; beside it stands how far the rounds of one tool lie apart,
+for what is smaller than that says nothing. Exits with 1 where a figure differs by more than 5 %.
+
+`--keep FOLDER` keeps what the tools have recorded of each request of the last round.
 
 `--server llama` is llama.cpp's own server (of the environment that `tests/run` makes) on the model of the tests
 made larger: with the tiny one a token takes less than a client in Python needs to read it. `--server mock` is a
@@ -38,7 +47,9 @@ WORDS = (
     "water gate river stream sluice token core turn edge read write buffer clock timer wheel pool lock weir dam "
     "mill pond canal bank reed stone bridge valley spring rain cloud delta harbour one two three four"
 ).split()
-PROMPT_WORDS = 40
+PROMPT_WORDS = 400
+# Of the paced mock: a client in Python takes milliseconds for a request, and that has to be little beside it.
+FIRST_TOKEN, TOKENS_PER_SECOND = "400ms", "50"
 LIMIT = 0.05
 FIGURES = {
     "requests": "requests answered",
@@ -83,7 +94,7 @@ def free_port():
 def start_server(options, port, folder):
     if options.server == "mock":
         command = [options.executable, "mock", "--listen", f"127.0.0.1:{port}", "--connections", "1000"]
-        command += ["--first-token", "100ms", "--rate", "50", "--tokens", str(options.tokens)]
+        command += ["--first-token", FIRST_TOKEN, "--rate", TOKENS_PER_SECOND, "--tokens", str(options.tokens)]
     else:
         python, llama = ENVIRONMENT / "bin/python", ROOT / "tests/clients/llama"
         subprocess.run([python, "-c", MODEL, llama, folder / "model.gguf"], check=True)
@@ -130,54 +141,84 @@ def call(command, folder, **environment):
 
 
 def ours(options, folder, url):
+    load = ["-c", options.concurrency] if options.concurrency else ["--open", options.rate, "--arrivals", "constant"]
     call(
         [options.executable, "bench", "--api", "openai-chat", "--url", url, "--model", options.model]
-        + ["--prompts", folder / "sluicegate.jsonl", "--requests", options.requests, "-c", options.concurrency]
-        + ["--extra-body", '{"ignore_eos":true}', "--json", folder / "ours.json"],
+        + ["--prompts", folder / "sluicegate.jsonl", "--requests", options.requests, *load]
+        + ["--extra-body", '{"ignore_eos":true}', "--json", folder / "ours.json"]
+        + ["--records", folder / "ours.jsonl"],
         folder,
     )
+    lines = [json.loads(line) for line in (folder / "ours.jsonl").read_text().splitlines()]
     level = json.loads((folder / "ours.json").read_text())["levels"][0]
-    return {
-        "requests": level["requests"]["succeeded"],
-        "tokens": level["tokens"]["output"]["mean"],
-        "ttft_p50": level["ttft_ms"]["p50"],
-        "ttft_mean": level["ttft_ms"]["mean"],
+    sent = "" if options.concurrency else "_from_send"
+    told = {
+        "ttft_mean": level[f"ttft{sent}_ms"]["mean"],
+        "ttft_p50": level[f"ttft{sent}_ms"]["p50"],
         "itl_mean": level["tpot_ms"]["mean"],
-        "e2e_mean": level["e2e_ms"]["mean"],
-        "requests_per_second": level["requests_per_second"],
-        "tokens_per_second": level["output_tokens_per_second"],
     }
+    rows = [
+        {
+            "start": line["sent_ms"],
+            "first": line["first_ms"],
+            "last": line["last_ms"],
+            "tokens": line["output_tokens"],
+        }
+        for line in lines
+        if line["failure"] is None
+    ]
+    return rows, told
 
 
 def aiperf(options, folder, url):
+    load = ["--request-rate", options.rate, "--arrival-pattern", "constant"]
+    if options.concurrency:
+        load = ["--concurrency", options.concurrency]
     call(
         [options.aiperf / "bin/aiperf", "profile", "-m", options.model, "--url", url, "--endpoint-type", "chat"]
         + ["--streaming", "--input-file", folder / "aiperf.jsonl", "--custom-dataset-type", "single_turn"]
-        + ["--concurrency", options.concurrency, "--request-count", options.requests]
-        + ["--warmup-request-count", options.concurrency, "--use-server-token-count"]
+        + [*load, "--request-count", options.requests]
+        + ["--warmup-request-count", options.concurrency or 1, "--use-server-token-count"]
         + ["--tokenizer", folder / "tokenizer", "--extra-inputs", f"max_tokens:{options.tokens}"]
         + ["--extra-inputs", "ignore_eos:true", "--output-artifact-dir", folder / "aiperf", "--ui", "none"],
         folder,
         # Its processes may take long to start where others work too.
         AIPERF_SERVICE_REGISTRATION_TIMEOUT="300",
     )
+    lines = (folder / "aiperf/profile_export.jsonl").read_text().splitlines()
+    rows = []
+    for line in map(json.loads, lines):
+        about, metrics = line["metadata"], line["metrics"]
+        if about["benchmark_phase"] != "profiling" or line.get("error"):
+            continue
+        start = about["request_start_ns"] / 1e6
+        rows.append(
+            {
+                "start": start,
+                "first": start + metrics["time_to_first_token"]["value"],
+                "last": start + metrics["request_latency"]["value"],
+                "tokens": metrics["output_sequence_length"]["value"],
+            }
+        )
     report = json.loads((folder / "aiperf/profile_export_aiperf.json").read_text())
-    return {
-        "requests": report["request_count"]["avg"],
-        "tokens": report["output_sequence_length"]["avg"],
-        "ttft_p50": report["time_to_first_token"]["p50"],
+    told = {
         "ttft_mean": report["time_to_first_token"]["avg"],
+        "ttft_p50": report["time_to_first_token"]["p50"],
         "itl_mean": report["inter_token_latency"]["avg"],
         "e2e_mean": report["request_latency"]["avg"],
         "requests_per_second": report["request_throughput"]["avg"],
         "tokens_per_second": report["output_token_throughput"]["avg"],
     }
+    return rows, told
 
 
 def guidellm(options, folder, url):
+    load = f"kind=constant,rate={options.rate}"
+    if options.concurrency:
+        load = f"kind=concurrent,streams={options.concurrency}"
     call(
         [options.guidellm / "bin/guidellm", "run", "--backend", f"kind=openai_http,target={url},model={options.model}"]
-        + ["--profile", f"kind=concurrent,streams={options.concurrency}"]
+        + ["--profile", load]
         + ["--constraint", f"kind=max_requests,count={options.requests}"]
         + ["--tokenizer", f"kind=huggingface_auto,model={folder / 'tokenizer'}"]
         + ["--data", f"kind=json_file,path={folder / 'guidellm.jsonl'}"]
@@ -186,22 +227,40 @@ def guidellm(options, folder, url):
         HF_HUB_OFFLINE="1",
     )
     benchmark = json.loads((folder / "guidellm.json").read_text())["benchmarks"][0]
-    metrics = benchmark["metrics"].items()
-    done = {name: figure["successful"] for name, figure in metrics if "successful" in (figure or {})}
-    # Seconds between the first sent and the last answered, as the other two reckon.
-    timings = [request["info"]["timings"] for request in benchmark["requests"]["successful"]]
-    first = min(timing["request_start"] for timing in timings)
-    seconds = max(timing["request_end"] for timing in timings) - first
-    tokens = done["output_token_count"]["mean"]
+    rows = []
+    for request in benchmark["requests"]["successful"]:
+        timing = request["info"]["timings"]
+        rows.append(
+            {
+                "start": timing["request_start"] * 1e3,
+                "first": timing["first_token_iteration"] * 1e3,
+                "last": timing["last_token_iteration"] * 1e3,
+                "tokens": request["output_tokens"],
+            }
+        )
+    metrics = {name: figure.get("successful") for name, figure in benchmark["metrics"].items() if isinstance(figure, dict)}
+    told = {
+        "ttft_mean": metrics["time_to_first_token_ms"]["mean"],
+        "ttft_p50": metrics["time_to_first_token_ms"]["median"],
+        "itl_mean": metrics["inter_token_latency_ms"]["mean"],
+    }
+    return rows, told
+
+
+def figures_of(rows):
+    """What all three are compared by, of the records of one run."""
+    ttft = [row["first"] - row["start"] for row in rows]
+    e2e = [row["last"] - row["start"] for row in rows]
+    seconds = (max(row["last"] for row in rows) - min(row["start"] for row in rows)) / 1e3
     return {
-        "requests": len(timings),
-        "tokens": tokens,
-        "ttft_p50": done["time_to_first_token_ms"]["median"],
-        "ttft_mean": done["time_to_first_token_ms"]["mean"],
-        "itl_mean": done["inter_token_latency_ms"]["mean"],
-        "e2e_mean": done["request_latency"]["mean"] * 1000,
-        "requests_per_second": len(timings) / seconds,
-        "tokens_per_second": len(timings) * tokens / seconds,
+        "requests": len(rows),
+        "tokens": statistics.mean(row["tokens"] for row in rows),
+        "ttft_p50": statistics.median(ttft),
+        "ttft_mean": statistics.mean(ttft),
+        "itl_mean": statistics.mean((row["last"] - row["first"]) / (row["tokens"] - 1) for row in rows),
+        "e2e_mean": statistics.mean(e2e),
+        "requests_per_second": len(rows) / seconds,
+        "tokens_per_second": sum(row["tokens"] for row in rows) / seconds,
     }
 
 
@@ -213,10 +272,12 @@ def main():
     parser.add_argument("--executable", type=Path, default=ROOT / "target/release/sluicegate")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--requests", type=int, default=100)
-    parser.add_argument("--concurrency", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=1.0, help="requests a second of an open loop")
+    parser.add_argument("--concurrency", type=int, help="a closed loop of so many")
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", type=Path, help="a folder for the records of the last round")
     options = parser.parse_args()
     options.model = "mock" if options.server == "mock" else "tiny"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
@@ -235,7 +296,10 @@ def main():
                 for tool in order:
                     options.seed += 1
                     write_prompts(folder, options, options.seed)
-                    seen[tool].append(tools[tool](options, folder, f"http://127.0.0.1:{port}"))
+                    rows, told = tools[tool](options, folder, f"http://127.0.0.1:{port}")
+                    seen[tool].append(figures_of(rows))
+                    if options.keep:
+                        keep(options.keep / f"{options.server}-{tool}.jsonl", rows, told)
                     print(f"round {number + 1}: {tool} {json.dumps(seen[tool][-1])}", file=sys.stderr, flush=True)
         finally:
             server.kill()
@@ -245,9 +309,23 @@ def main():
     sys.exit(0 if show(seen, options) else 1)
 
 
+def keep(path, rows, told):
+    """What the tool itself says in one line, and then its requests: milliseconds since the first sending, to the
+    microsecond."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    begin = min(row["start"] for row in rows)
+    moments = ["start", "first", "last"]
+    rows = [{**row, **{name: round(row[name] - begin, 3) for name in moments}} for row in rows]
+    rows.sort(key=lambda row: row["start"])
+    told = {name: round(value, 4) for name, value in told.items()}
+    path.write_text("".join(json.dumps(row) + "\n" for row in [told, *rows]))
+
+
 def show(seen, options):
     """Prints the table. Whether all figures agree."""
-    print(f"{options.server}, {options.requests} requests × {options.rounds} rounds, {options.concurrency} at once")
+    load = f"{options.concurrency} at once" if options.concurrency else f"{options.rate} a second"
+    print(f"{options.server}, {options.requests} requests × {options.rounds} rounds, {load}")
+    print(f"load of the machine in the last minute: {os.getloadavg()[0]:.1f}")
     print(f"{'median of rounds (spread)':<26}" + "".join(f"{tool:>22}" for tool in seen) + "    ours to theirs")
     agree = True
     for figure, label in FIGURES.items():

@@ -245,6 +245,12 @@ impl BenchArguments {
             }
             Some(rate) => Arrivals::Open { rate },
         };
+        if self.tokens.is_some() && !shape.is_stream() {
+            return Err("--tokens is for shapes that stream".to_owned());
+        }
+        if self.bytes.is_some() && !shape.is_bulk() {
+            return Err("--bytes is for the shapes upload and download".to_owned());
+        }
         let duration = self.duration.unwrap_or(Duration::from_secs(10));
         if self.connections() == 0 || duration.is_zero() {
             return Err("--connections and --duration must be above 0".to_owned());

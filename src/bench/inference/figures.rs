@@ -76,6 +76,8 @@ pub struct Requests {
     pub failed: u64,
     /// Without an answer when the patience ended.
     pub unfinished: u64,
+    /// Of an open loop: not answered well although there was time for it, as much as the first ones took.
+    pub behind: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -192,6 +194,7 @@ impl LevelReport {
                 succeeded: succeeded.len() as u64,
                 failed: ended - succeeded.len() as u64,
                 unfinished: seen.unfinished,
+                behind: if open { behind(seen) } else { 0 },
             },
             failures: failures(seen),
             tokens: Tokens::of(&succeeded),
@@ -220,6 +223,22 @@ impl LevelReport {
             saturated: false,
         }
     }
+}
+
+/// What has had its time and is not answered well when the last request becomes due. Its time is what nine of ten
+/// of the first quarter took: those that became due before a queue could grow. So neither an answer that takes
+/// long, nor a warm-up that was shorter than it, nor what became due at the very end counts as a server that
+/// does not follow.
+fn behind(seen: &Seen) -> u64 {
+    let due = || seen.outcomes.iter().filter(|it| it.due >= seen.from && it.due <= seen.until);
+    let Some(last) = due().map(|it| it.due).max() else { return seen.unfinished };
+    let quarter = seen.from + (last - seen.from) / 4;
+    let early = due().filter(|it| it.due <= quarter && it.result.is_ok());
+    let took = Spread::of(early.map(|it| (it.end - it.due).as_secs_f64()).collect());
+    let took = Duration::from_secs_f64(took.map_or(0.0, |took| took.p90));
+    let failed = due().filter(|it| it.result.is_err()).count();
+    let late = due().filter(|it| it.result.is_ok() && it.end > last && it.due + took <= last);
+    (failed + late.count()) as u64 + seen.unfinished
 }
 
 /// Output tokens that came in the measured time. `None`: nobody has counted any.
@@ -271,25 +290,27 @@ impl Tokens {
     }
 }
 
-/// Marks the levels at which more load has brought hardly more throughput, or less than was due.
+/// Marks the levels that bring hardly more throughput than the one before (closed loop), or leave more of what
+/// was due unanswered than chance explains (open loop, whose load is never quite what was asked for).
 pub fn mark_saturation(levels: &mut [LevelReport]) {
-    /// Of what the load has grown by.
+    /// Of what the concurrency has grown by.
     const HARDLY: f64 = 0.1;
-    /// Of what was due.
-    const BEHIND: f64 = 0.9;
-    let load = |level: &LevelReport| level.rate.or(level.concurrency.map(|count| count as f64));
+    /// Of what was due, and requests.
+    const BEHIND: (f64, u64) = (0.1, 3);
+    let load = |level: &LevelReport| level.concurrency.map(|count| count as f64);
     let work =
         |level: &LevelReport| level.output_tokens_per_second.unwrap_or(level.requests_per_second);
     let before: Vec<Option<(f64, f64)>> = std::iter::once(None)
         .chain(levels.iter().map(|level| load(level).map(|load| (load, work(level)))))
         .collect();
     for (level, before) in levels.iter_mut().zip(before) {
-        let lags = level.rate.is_some_and(|rate| level.requests_per_second < rate * BEHIND);
         let flat = load(level).zip(before).is_some_and(|(load, (load_before, before))| {
             let (more, gain) = (load / load_before - 1.0, work(level) / before.max(1e-9) - 1.0);
             more > 0.0 && gain < HARDLY * more
         });
-        level.saturated = flat || (lags && level.requests.unfinished + level.requests.ended > 0);
+        let Requests { ended, unfinished, behind, .. } = level.requests;
+        let lags = behind >= BEHIND.1 && behind as f64 > (ended + unfinished) as f64 * BEHIND.0;
+        level.saturated = flat || lags;
     }
 }
 

@@ -3,6 +3,8 @@
 //! The table goes to standard output, progress to standard error. A key comes from the environment alone:
 //! an argument would be seen by everybody who lists processes, and no report holds it.
 
+mod idle;
+
 use std::env;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -64,11 +66,13 @@ pub struct InferenceArguments {
     #[arg(long, requires = "api")]
     no_stream: bool,
     /// Tokens of each prompt: 512, uniform:LOW..HIGH, normal:MEAN,DEVIATION[,LOW..HIGH], lognormal:…
-    #[arg(long, value_name = "LENGTHS", default_value = "512", requires = "api")]
-    prompt_tokens: Lengths,
+    /// [default: 512]
+    #[arg(long, value_name = "LENGTHS", requires = "api", conflicts_with_all = ["prompts", "trace"])]
+    prompt_tokens: Option<Lengths>,
     /// Tokens of each answer at most, written as those of prompts
-    #[arg(long, value_name = "LENGTHS", default_value = "128", requires = "api")]
-    output_tokens: Lengths,
+    /// [default: 128]
+    #[arg(long, value_name = "LENGTHS", requires = "api", conflicts_with = "trace")]
+    output_tokens: Option<Lengths>,
     /// Ask for exactly so many tokens (min_tokens, ignore_eos), where the server knows that
     #[arg(long, requires = "api")]
     exact_output: bool,
@@ -89,8 +93,9 @@ pub struct InferenceArguments {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "trace", value_parser = positive)]
     trace_speed: f64,
     /// How requests of an open loop are due: poisson, constant, gamma:BURSTINESS, burst:ON,OFF
-    #[arg(long, value_name = "PROCESS", default_value = "poisson", requires = "api")]
-    arrivals: Arriving,
+    /// [default: poisson]
+    #[arg(long, value_name = "PROCESS", requires = "api", conflicts_with = "trace")]
+    arrivals: Option<Arriving>,
     /// Levels of load, one after another: concurrency=1,2,4,8 or rate=1,2,4
     #[arg(long, value_name = "LEVELS", requires = "api", conflicts_with_all = ["open"])]
     sweep: Option<Sweep>,
@@ -107,11 +112,11 @@ pub struct InferenceArguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 0, requires = "api")]
     seed: u64,
     /// Do not ask OpenAI's streams for their usage, for a server that refuses to be asked
-    #[arg(long, requires = "api")]
+    #[arg(long, requires = "api", conflicts_with = "no_stream")]
     no_usage: bool,
-    /// Field in which OpenAI's chat is told the tokens at most
-    #[arg(long, value_name = "NAME", default_value = "max_tokens", requires = "api")]
-    limit_field: String,
+    /// Field in which OpenAI's chat is told the tokens at most [default: max_tokens]
+    #[arg(long, value_name = "NAME", requires = "api")]
+    limit_field: Option<String>,
     /// Members put over the body of each request, a JSON object; `null` takes one away
     #[arg(long, value_name = "JSON", requires = "api", value_parser = object)]
     extra_body: Option<Members>,
@@ -251,6 +256,7 @@ fn object(text: &str) -> Result<Members, String> {
 pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), String> {
     let own = &arguments.inference;
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    arguments.refuse_idle(api)?;
     let endpoint = arguments.endpoint(api, since_1970)?;
     let (workload, prompts) = own.workload()?;
     let mut plans = arguments.plans(&workload)?;
@@ -336,7 +342,7 @@ impl BenchArguments {
             stream: !own.no_stream,
             exact: own.exact_output,
             usage: !own.no_usage,
-            limit_field: own.limit_field.clone(),
+            limit_field: own.limit_field.clone().unwrap_or_else(|| "max_tokens".to_owned()),
             extra: own.extra_body.clone().map(|members| members.0).unwrap_or_default(),
         };
         let key = own.key_env.as_deref().map(key).transpose()?;
@@ -353,6 +359,7 @@ impl BenchArguments {
 
     fn plans(&self, workload: &Workload) -> Result<Vec<Plan>, String> {
         let own = &self.inference;
+        let arrivals = own.arrivals.unwrap_or(Arriving::Gamma(1.0));
         if self.connections == Some(0) {
             return Err("-c must be above 0".to_owned());
         }
@@ -367,9 +374,9 @@ impl BenchArguments {
             (Some(Sweep::Concurrency(all)), _) => {
                 all.iter().map(|count| Process::Closed { concurrency: *count }).collect()
             }
-            (Some(Sweep::Rate(all)), _) => all.iter().map(|rate| own.arrivals.at(*rate)).collect(),
+            (Some(Sweep::Rate(all)), _) => all.iter().map(|rate| arrivals.at(*rate)).collect(),
             (None, _) => vec![match self.open {
-                Some(rate) => own.arrivals.at(rate),
+                Some(rate) => arrivals.at(rate),
                 None => Process::Closed { concurrency: self.connections.unwrap_or(1) },
             }],
         };
@@ -415,6 +422,10 @@ impl BenchArguments {
 }
 
 impl InferenceArguments {
+    fn output_tokens(&self) -> Lengths {
+        self.output_tokens.clone().unwrap_or_else(|| Lengths::fixed(128))
+    }
+
     /// What is asked, and what it is called.
     fn workload(&self) -> Result<(Workload, String), String> {
         let told = |path: &Path, why: String| format!("{}: {why}", path.display());
@@ -431,11 +442,12 @@ impl InferenceArguments {
             (None, None) => {
                 let share = self.shared_prefix.unwrap_or(0.0);
                 let prefix = Prefix { share, groups: self.prefix_groups };
-                let name = format!("of {} tokens", self.prompt_tokens);
-                (Source::Made { prompt: self.prompt_tokens.clone(), prefix }, name)
+                let prompt = self.prompt_tokens.clone().unwrap_or_else(|| Lengths::fixed(512));
+                let name = format!("of {prompt} tokens");
+                (Source::Made { prompt, prefix }, name)
             }
         };
-        Ok((Workload { source, output: self.output_tokens.clone(), seed: self.seed }, name))
+        Ok((Workload { source, output: self.output_tokens(), seed: self.seed }, name))
     }
 
     fn load_report(&self, plans: &[Plan], prompts: String, workload: &Workload) -> LoadReport {
@@ -445,7 +457,7 @@ impl InferenceArguments {
             prompts,
             output_tokens: match of_trace {
                 true => "as recorded".to_owned(),
-                false => self.output_tokens.to_string(),
+                false => self.output_tokens().to_string(),
             },
             prefix_share: self.shared_prefix,
             prefix_groups: self.shared_prefix.map(|_| self.prefix_groups),

@@ -47,6 +47,14 @@ fn an_open_loop_needs_requests_that_end() {
 }
 
 #[test]
+fn what_a_shape_does_not_heed_is_refused() {
+    let plan = |arguments| with(arguments).and_then(|bench| bench.plan());
+    assert!(plan(&["--shape", "unary", "--tokens", "5"]).is_err_and(|it| it.contains("--tokens")));
+    assert!(plan(&["--shape", "unary", "--bytes", "5KiB"]).is_err_and(|it| it.contains("--bytes")));
+    assert!(plan(&["--shape", "upload", "--bytes", "5KiB"]).is_ok());
+}
+
+#[test]
 fn processes_find_their_targets() {
     let compare = ["--compare", "a=http://127.0.0.1:1/,b=http://127.0.0.1:2/"];
     let targets = |pids: &[&str]| {

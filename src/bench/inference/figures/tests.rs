@@ -95,27 +95,70 @@ fn an_open_loop_says_both_from_when_it_was_due_and_from_when_it_was_sent() {
 
 #[test]
 fn saturation_is_where_more_load_brings_hardly_more() {
-    let level = |concurrency: Option<usize>, rate: Option<f64>, tokens: f64, requests: f64| {
+    let level = |concurrency: usize, tokens: f64| {
         let report =
             LevelReport::new(&plan(Process::Closed { concurrency: 1 }), &seen(Vec::new()), None);
-        let requests_ended = Requests { ended: 1, succeeded: 1, failed: 0, unfinished: 0 };
         LevelReport {
-            concurrency,
-            rate,
-            requests: requests_ended,
+            concurrency: Some(concurrency),
             output_tokens_per_second: Some(tokens),
-            requests_per_second: requests,
             ..report
         }
     };
-    let marks = |mut levels: Vec<LevelReport>| {
-        mark_saturation(&mut levels);
-        levels.iter().map(|level| level.saturated).collect::<Vec<_>>()
-    };
     let closed = [(1, 100.0), (2, 195.0), (4, 370.0), (8, 400.0), (16, 395.0)];
-    let closed = closed.map(|(count, tokens)| level(Some(count), None, tokens, 1.0));
-    assert_eq!(marks(closed.to_vec()), [false, false, false, true, true]);
-    let open = [(1.0, 1.0), (2.0, 1.97), (4.0, 2.5)];
-    let open = open.map(|(rate, requests)| level(None, Some(rate), requests * 100.0, requests));
-    assert_eq!(marks(open.to_vec()), [false, false, true]);
+    let mut levels = closed.map(|(count, tokens)| level(count, tokens));
+    mark_saturation(&mut levels);
+    assert_eq!(levels.map(|level| level.saturated), [false, false, false, true, true]);
+}
+
+/// An open level of which so many requests were due, at `rate`, one after another over 30 s, and each was
+/// answered after what `took` says of its instant.
+fn open_level(rate: f64, due: u64, took: impl Fn(u64) -> u64) -> bool {
+    let (from, length) = (10_000, 30_000);
+    let outcomes = (0..due).map(|number| {
+        let at = from + number * length / due;
+        let end = at + took(at - from);
+        outcome(at, at + 10, end, end, 8)
+    });
+    let seen =
+        Seen { outcomes: outcomes.collect(), until: at(from + length), ..Seen::from(at(from)) };
+    let mut levels = [LevelReport::new(&plan(Process::poisson(rate)), &seen, None)];
+    mark_saturation(&mut levels);
+    levels[0].saturated
+}
+
+#[test]
+fn an_idle_server_is_not_saturated_because_chance_asks_it_less() {
+    // Poisson's ten in 30 s are six now and then.
+    assert!(!open_level(0.33, 6, |_| 200));
+    assert!(!open_level(0.33, 1, |_| 200));
+    // Slow, and not behind: those that are due at the end end later, as each does.
+    assert!(!open_level(10.0, 300, |_| 12_000));
+    assert!(!open_level(0.33, 10, |_| 29_000));
+}
+
+#[test]
+fn a_server_that_does_not_follow_an_open_load_is_saturated() {
+    // It answers three quarters of what comes, or half: who comes later waits longer.
+    assert!(open_level(10.0, 300, |at| 200 + at / 3));
+    assert!(open_level(1.0, 30, |at| 1_000 + at));
+    // It follows with what it has, and refuses a fifth.
+    let refused = |number: u64| Outcome {
+        result: if number % 5 == 0 { Err(Failure::Status(429)) } else { Ok(()) },
+        ..outcome(
+            1_000 + number * 10,
+            1_001 + number * 10,
+            1_002 + number * 10,
+            1_002 + number * 10,
+            1,
+        )
+    };
+    let seen = self::seen((0..90).map(refused).collect());
+    let mut levels = [LevelReport::new(&plan(Process::poisson(90.0)), &seen, None)];
+    mark_saturation(&mut levels);
+    assert!(levels[0].saturated);
+    // A few that fail of themselves are no load that is too much.
+    let seen = self::seen((0..9).map(refused).collect());
+    let mut levels = [LevelReport::new(&plan(Process::poisson(9.0)), &seen, None)];
+    mark_saturation(&mut levels);
+    assert!(!levels[0].saturated, "{:?}", levels[0].requests);
 }
