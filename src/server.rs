@@ -23,7 +23,7 @@ use std::thread::JoinHandle;
 use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
 use crate::control::admin;
-pub use crate::control::admin::Reloaded;
+pub use crate::control::admin::{Reloaded, StoreChanges, StoreHistory};
 use crate::control::fleet::FleetKeeper;
 pub use crate::control::fleet::FleetPlace;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
@@ -86,6 +86,8 @@ pub struct Control {
     waker: Arc<Mutex<Option<ServerStarter>>>,
     /// How to have the configuration read again.
     reloader: Arc<OnceLock<admin::Reload>>,
+    /// How to ask the store of the configuration for its history.
+    store_history: Arc<OnceLock<admin::StoreHistory>>,
     /// Which configuration is obeyed.
     config: Arc<ConfigState>,
     /// Where there is an admin address.
@@ -241,6 +243,11 @@ impl Control {
     /// Lets the admin address ask for a reload. The first to come is the one.
     pub fn on_reload(&self, reload: admin::Reload) {
         let _ = self.reloader.set(reload);
+    }
+
+    /// Lets the admin address ask a store for its history. The first to come is the one.
+    pub fn on_store_history(&self, history: admin::StoreHistory) {
+        let _ = self.store_history.set(history);
     }
 
     /// Checks the endpoints of this generation from now on, and tells every worker what is found.

@@ -404,7 +404,11 @@ fn validate(place: &StorePlace) -> Result<Exit, Failed> {
 
 fn tell_status(place: &StorePlace) -> Result<Exit, Failed> {
     let mut out = io::stdout().lock();
-    for status in statuses(place)? {
+    let statuses = statuses(place)?;
+    if statuses.is_empty() {
+        eprintln!("{place}: no gateway has said anything of itself here");
+    }
+    for status in statuses {
         let word = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
         let stands = if status["in_force"] == true { "in force" } else { "refused" };
         let tried = match status["obeys"] == "candidate" {
@@ -423,7 +427,11 @@ fn tell_status(place: &StorePlace) -> Result<Exit, Failed> {
 
 fn tell_history(place: &StorePlace) -> Result<Exit, Failed> {
     let mut out = io::stdout().lock();
-    for change in history(place)? {
+    let changes = history(place)?;
+    if changes.is_empty() {
+        eprintln!("{place}: nobody has changed anything here");
+    }
+    for change in changes {
         writeln!(out, "{}", HistoryLine(&change))?;
     }
     if let Some(canary) = StoreContents::read(place)?.canary.running() {

@@ -131,6 +131,7 @@ impl Lifecycle {
             if refused.is_empty() {
                 control.config().note_revision(store.revision());
             }
+            control.on_store_history(store::history::on_demand(store.place().clone()));
             store.watch(name, control.clone(), sender.clone())?;
             store.tell(snapshot.generation.number, &refused);
         }

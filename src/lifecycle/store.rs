@@ -20,6 +20,7 @@
 //! * The thread of the store may block. Nobody waits for it.
 
 pub mod canary;
+pub mod history;
 pub mod record;
 mod status;
 mod watching;

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::SystemTime;
 
@@ -29,7 +29,6 @@ use crate::gateway::{Setup, worker};
 use crate::measure::journal::Journal;
 use crate::measure::stats::Counters;
 use crate::observe::access::Format;
-use crate::observe::discovered::DiscoveryState;
 use crate::observe::history::History;
 use crate::observe::keeper::Keeper;
 use crate::observe::logger;
@@ -69,9 +68,8 @@ pub fn start_on(
     let (posts, seats) = seats(cpus, listeners).map_err(StartError::System)?;
     let counters: Vec<_> = seats.iter().map(|seat| Arc::clone(&seat.counters)).collect();
     let loads = first_loads(&snapshot, seats.len());
-    let (draining, reloader) = <(Arc<AtomicBool>, Arc<OnceLock<admin::Reload>>)>::default();
-    let (config, discovered, models) =
-        <(Arc<ConfigState>, Arc<DiscoveryState>, KnownModels)>::default();
+    let (draining, reloader, store_history) = <(Arc<AtomicBool>, Arc<_>, Arc<_>)>::default();
+    let (config, discovered, models) = <(Arc<ConfigState>, Arc<_>, KnownModels)>::default();
     let verdicts = VerdictSources::new(&loads, &snapshot, &posts);
     let handles = admin::WorkerHandles {
         door: addresses.first().map(|address| (*address, snapshot.is_sealed(0))),
@@ -80,6 +78,7 @@ pub fn start_on(
         counters: counters.clone(),
         draining: Arc::clone(&draining),
         reload: Arc::clone(&reloader),
+        store_history: Arc::clone(&store_history),
         recordings: records.recordings,
         config: Arc::clone(&config),
         discovered: Arc::clone(&discovered),
@@ -105,6 +104,7 @@ pub fn start_on(
         watched: Arc::default(),
         waker: Arc::default(),
         reloader,
+        store_history,
         config,
         members: Arc::default(),
         discovered,

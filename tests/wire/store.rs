@@ -125,6 +125,15 @@ fn a_change_in_the_store_serves_while_streams_go_on() {
         let late = stream.join().expect("the stream is whole");
         assert!(late < crate::reload::LATE, "a token was late by {late:?}");
     }
+    let told: Value = serde_json::from_str(&admin(&gateway, "/config/history")).expect("JSON");
+    assert_eq!(told["store"], "etcd:/p", "as it is called everywhere: {told}");
+    let numbers: Vec<_> =
+        told["changes"].as_array().expect("a list").iter().map(|it| &it["number"]).collect();
+    assert_eq!(numbers, [5, 4, 3, 2, 1], "the latest first");
+    let latest = &told["changes"][0];
+    assert_eq!((&latest["message"], &latest["canary"]), (&"back".into(), &Value::Null), "{told}");
+    assert!(latest["by"].as_str().is_some_and(|by| by.contains('@')), "{told}");
+    assert!(latest["parts"].is_null() && latest["changed"].is_array(), "{told}");
     let status = config(&cluster, &["status"]).stdout;
     assert!(status.starts_with("g1  revision "), "{status}");
     let history = config(&cluster, &["history"]).stdout;
@@ -285,6 +294,14 @@ fn a_diff_says_by_its_exit_code_whether_a_push_would_change_anything() {
     assert_eq!(differs.status.code(), Some(1), "{differs:?}");
     assert!(differs.stdout.contains("-fallback = { text = \"one\" }"), "{differs:?}");
     assert_eq!(config(&cluster, &["diff", "/nonexistent"]).status.code(), Some(3));
+    // Where there is nothing, something is said all the same.
+    let empty = format!("{}-elsewhere", cluster.place("p"));
+    for (asked, said) in [("status", "no gateway has said"), ("history", "nobody has changed")] {
+        let ended = sluicegate(&["config", asked, "--store", &empty]);
+        assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+        assert!(ended.stderr.contains("etcd:/p-elsewhere: "), "{ended:?}");
+        assert!(ended.stderr.contains(said), "{ended:?}");
+    }
 }
 
 #[test]

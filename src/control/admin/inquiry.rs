@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Reloaded, WorkerHandles};
+use super::{Reloaded, StoreChanges, WorkerHandles};
 use crate::clock::Instant;
 use crate::gateway::command::Command;
 use crate::measure::live::{Inquiry, Survey};
@@ -16,6 +16,8 @@ use crate::responder::admin::{Pending, Reply};
 
 /// A name server may take its time.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+/// Some members of a store may be away before one answers.
+const STORE_PATIENCE: Duration = Duration::from_secs(15);
 /// A worker whose turn is longer than this has other worries than our question.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -128,6 +130,41 @@ impl Pending for Killing {
             }
             Ok(false) | Err(TryRecvError::Disconnected) => Some(no_such_stream()),
             Err(TryRecvError::Empty) => self.deadline.has_passed(now).then(no_answer),
+        }
+    }
+}
+
+/// What a store says of its changes, on its way.
+#[derive(Debug)]
+pub(super) struct StoreAsking {
+    /// `None`: there is no store.
+    answer: Option<Receiver<StoreChanges>>,
+    deadline: Deadline,
+}
+
+impl StoreAsking {
+    pub fn ask(fleet: &WorkerHandles) -> StoreAsking {
+        let answer = fleet.store_history.get().map(|ask| {
+            let (reply, answer) = mpsc::channel();
+            ask(reply);
+            answer
+        });
+        StoreAsking { answer, deadline: Deadline::default() }
+    }
+}
+
+impl Pending for StoreAsking {
+    fn poll(&mut self, now: Instant) -> Option<Reply> {
+        let Some(answer) = &self.answer else {
+            return Some(Reply::json(200, &json!({ "store": null, "changes": [] })));
+        };
+        match answer.try_recv() {
+            Ok(Ok(changes)) => Some(Reply::json(200, &changes)),
+            Ok(Err(why)) => Some(Reply::error(503, "no_answer", &why)),
+            Err(TryRecvError::Empty) if !self.deadline.is_over(STORE_PATIENCE, now) => None,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+                Some(Reply::error(503, "no_answer", "the store has not answered"))
+            }
         }
     }
 }

@@ -64,6 +64,12 @@ pub type Reloaded = Result<u32, Vec<String>>;
 /// Has the configuration read again, and tells what became of it.
 pub type Reload = Box<dyn Fn(mpsc::Sender<Reloaded>) + Send + Sync>;
 
+/// Who has changed what in the store that the configuration comes from, or why that is not known.
+pub type StoreChanges = Result<serde_json::Value, String>;
+
+/// Asks the store, and tells what it says.
+pub type StoreHistory = Box<dyn Fn(mpsc::Sender<StoreChanges>) + Send + Sync>;
+
 /// How to reach the workers of a process.
 #[derive(Clone)]
 pub struct WorkerHandles {
@@ -75,6 +81,8 @@ pub struct WorkerHandles {
     pub draining: Arc<AtomicBool>,
     /// How to have the configuration read again; empty: it was made by the program.
     pub reload: Arc<OnceLock<Reload>>,
+    /// How to ask the store for its history; empty: the configuration comes from none.
+    pub store_history: Arc<OnceLock<StoreHistory>>,
     /// The streams that have failed, where they are recorded.
     pub recordings: Option<Arc<Recordings>>,
     /// Which configuration is obeyed.

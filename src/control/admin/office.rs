@@ -9,7 +9,7 @@ use serde_json::json;
 use super::WorkerHandles;
 use super::clerk::Clerk;
 use super::feeds::{Tail, View};
-use super::inquiry::{FromSurveys, Killing, Reloading, Surveys};
+use super::inquiry::{FromSurveys, Killing, Reloading, StoreAsking, Surveys};
 use crate::config::show;
 use crate::config::snapshot::Snapshot;
 use crate::control::models;
@@ -204,6 +204,7 @@ impl Process for Office {
                     Reply::json(200, &json!({ "active": active, "streams": streams }))
                 },
             }),
+            Question::StoreHistory => Box::new(StoreAsking::ask(&self.clerk.workers)),
             Question::Reload => Box::new(Reloading::ask(&self.clerk.workers)),
             Question::Kill(id) => Box::new(Killing::of(workers, id)),
         }

@@ -119,6 +119,8 @@ pub enum Question {
     Kill(String),
     /// Read the configuration again.
     Reload,
+    /// Who has changed what in the store that the configuration comes from.
+    StoreHistory,
 }
 
 /// A complete answer.
@@ -186,6 +188,7 @@ enum Page {
     Metrics,
     Configuration,
     ConfigurationState,
+    ConfigurationHistory,
     Endpoints,
     Reload,
     LogLevel,
@@ -222,6 +225,7 @@ const PAGES: &[(&str, &[&str], Page)] = &[
     ("/metrics", READ, Page::Metrics),
     ("/config", READ, Page::Configuration),
     ("/config/state", READ, Page::ConfigurationState),
+    ("/config/history", READ, Page::ConfigurationHistory),
     ("/endpoints", &["GET", "HEAD", "PUT"], Page::Endpoints),
     ("/reload", &["POST"], Page::Reload),
     ("/loglevel", &["GET", "HEAD", "PUT"], Page::LogLevel),
@@ -366,6 +370,9 @@ impl Admin {
                 return Box::new(Reading::new(Arc::clone(process), adjust));
             }
             Page::Reload => return Box::new(Asking::new(process.ask(Question::Reload))),
+            Page::ConfigurationHistory => {
+                return Box::new(Asking::new(process.ask(Question::StoreHistory)));
+            }
             Page::Endpoints => return Box::new(Asking::new(process.ask(Question::Endpoints))),
             Page::Streams => return Box::new(Asking::new(process.ask(Question::Streams))),
             Page::Recordings => process.recordings(),

@@ -1,6 +1,6 @@
 // Configuration: what is in force, where it comes from, what became of the last reads.
 
-import { change, get, note, poll } from "../api.js";
+import { authorized, change, get, note, poll, problem } from "../api.js";
 import { classes, h, panel, put } from "../dom.js";
 import { clock } from "../format.js";
 import { Table } from "../table.js";
@@ -22,12 +22,27 @@ export function create({ signal }) {
       { name: "reasons", label: "Why", text: (row) => row.reasons.join("\n") || "–" },
     ],
   });
+  const changes = new Table({
+    label: "Changes of the store", key: (row) => `${row.number}`, sort: ["number", true], filter: false, empty: "Nobody has changed anything.",
+    columns: [
+      { name: "number", label: "Change", value: (row) => row.number, text: (row) => `${row.number}` },
+      { name: "at", label: "At", value: (row) => row.at, text: (row) => clock(row.at) },
+      { name: "by", label: "By", text: (row) => row.by },
+      { name: "changed", label: "Parts", text: (row) => row.changed.join("\n") || "–" },
+      { name: "message", label: "Why", text: (row) => row.message || "–", wide: true },
+      { name: "canary", label: "Tried first", text: (row) => (row.canary ? `${row.canary.outcome} by ${row.canary.by}` : "–"), mood: (row) => (row.canary?.outcome === "stopped" ? "late" : null) },
+    ],
+  });
+  const unread = h("p", { class: "late", hidden: true });
+  const store = panel("Who has changed the store", unread, changes.element);
+  store.hidden = true;
   const reload = h("button", { type: "button", class: "plain small", onclick: () => read() }, "Read it again");
   const level = h("select", { "aria-label": "Level of the log", onchange: () => setLevel() }, LEVELS.map((name) => h("option", {}, name)));
   const element = h("div", { class: "page" },
     h("div", { class: "page-head" }, h("h1", {}, "Configuration"),
       h("span", { class: "row-tools" }, h("label", { class: "quiet" }, "Log ", level), reload)),
     facts, refused,
+    store,
     panel("Reads since the start", history.element),
     h("section", { class: "panel" },
       h("div", { class: "page-head" }, h("h2", {}, "In force, every default filled in; secrets are left out"), h("span", { class: "row-tools" }, found, filter)),
@@ -54,10 +69,25 @@ export function create({ signal }) {
     text.replaceChildren(...lines.map(({ node }) => node));
     mark();
   };
+  // Asked when another generation is in force and when the page is opened, not all the time: it is the store's work.
+  const showChanges = async () => {
+    let [told, why] = [null, ""];
+    try {
+      const response = await fetch("/config/history", authorized({ signal }));
+      if (response.ok) told = await response.json();
+      else why = (await problem(response)).message;
+    } catch (error) {
+      return;
+    }
+    store.hidden = told !== null && told.store === null;
+    unread.hidden = why === "";
+    put(unread, why);
+    if (told) changes.show(told.changes);
+  };
   const showState = (state) => {
     if (!state) return;
     const key = `${state.generation} ${state.since}`;
-    if (key !== shown) { shown = key; showText(); }
+    if (key !== shown) { shown = key; showText(); showChanges(); }
     const told = [["Source", state.source], ["Generation", state.generation], ["In force since", clock(state.since)], ["What was read last", state.in_force ? "is in force" : "was refused"]];
     facts.replaceChildren(...told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { class: name === "What was read last" && !state.in_force ? "late" : null }, value))));
     refused.hidden = state.in_force;
