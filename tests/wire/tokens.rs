@@ -203,6 +203,7 @@ fn each_refusal_has_its_code_and_says_what_is_wrong() {
         (unknown, 401, "token_key_unknown", "its key is not known"),
         (gold(json!({"iss": "https://evil.test"})), 401, "token_issuer_unknown", "issuer"),
         (gold(json!({"aud": ["b", "c"]})), 401, "token_audience", "audience"),
+        (gold(json!({"exp": "soon"})), 401, "invalid_token", "its exp, nbf or iat is no number"),
         (gold(json!({"exp": 5})), 401, "token_expired", "it has expired"),
         (gold(json!({"nbf": 4_102_444_800_u64})), 401, "token_not_yet_valid", "not valid yet"),
         (gold(json!({"plan": "silver"})), 403, "token_claims", "insufficient_scope"),

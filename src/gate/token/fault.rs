@@ -7,6 +7,10 @@ use std::fmt;
 pub enum TokenFault {
     /// It is no JWS in compact form, or its header or its claims are not what they have to be.
     Malformed,
+    /// It has no `exp`: nobody has said until when it is good.
+    Endless,
+    /// Its `exp`, `nbf` or `iat` is no number of seconds.
+    Moment,
     /// It names an algorithm that is none of ours, or none of the key that it names.
     Algorithm,
     /// Its header says that something has to be understood which is not (`crit`), or that it is none that
@@ -30,8 +34,10 @@ pub enum TokenFault {
 }
 
 impl TokenFault {
-    pub const ALL: [TokenFault; 12] = [
+    pub const ALL: [TokenFault; 14] = [
         TokenFault::Malformed,
+        TokenFault::Endless,
+        TokenFault::Moment,
         TokenFault::Algorithm,
         TokenFault::Header,
         TokenFault::Issuer,
@@ -56,6 +62,8 @@ impl TokenFault {
     pub fn code(self) -> &'static str {
         match self {
             TokenFault::Malformed
+            | TokenFault::Endless
+            | TokenFault::Moment
             | TokenFault::Algorithm
             | TokenFault::Header
             | TokenFault::Signature => "invalid_token",
@@ -75,6 +83,12 @@ impl TokenFault {
         Some(match self {
             TokenFault::Malformed => {
                 "Bearer error=\"invalid_token\", error_description=\"it is no signed token\""
+            }
+            TokenFault::Endless => {
+                "Bearer error=\"invalid_token\", error_description=\"it has no exp\""
+            }
+            TokenFault::Moment => {
+                "Bearer error=\"invalid_token\", error_description=\"its exp, nbf or iat is no number\""
             }
             TokenFault::Algorithm => {
                 "Bearer error=\"invalid_token\", error_description=\"its algorithm is not taken\""
@@ -110,6 +124,8 @@ impl fmt::Display for TokenFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TokenFault::Malformed => "the token is no signed JWT that can be read",
+            TokenFault::Endless => "the token has no exp: it has to say until when it is good",
+            TokenFault::Moment => "exp, nbf or iat of the token is no number of seconds",
             TokenFault::Algorithm => {
                 "the token is signed in a way that is not taken, or that its key is not for"
             }

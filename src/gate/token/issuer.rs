@@ -90,7 +90,7 @@ impl IssuerSettings {
     /// When a token is good. It has to say when it ends.
     pub(super) fn window(&self, claims: &Map<String, Value>) -> Result<Window, TokenFault> {
         let leeway = self.leeway.as_secs();
-        let end = moment(claims, "exp")?.ok_or(TokenFault::Malformed)?;
+        let end = moment(claims, "exp")?.ok_or(TokenFault::Endless)?;
         let begin = moment(claims, "nbf")?.unwrap_or(0);
         moment(claims, "iat")?;
         Ok(Window { from: begin.saturating_sub(leeway), until: end.saturating_add(leeway) })
@@ -117,7 +117,7 @@ fn moment(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, TokenF
     }
     match value.as_f64() {
         Some(seconds) if (0.0..1e15).contains(&seconds) => Ok(Some(seconds as u64)),
-        _ => Err(TokenFault::Malformed),
+        _ => Err(TokenFault::Moment),
     }
 }
 
