@@ -21,7 +21,7 @@ mod stage;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,9 @@ pub fn run(settings: RegisterSettings, signals: sys::Signals) -> Result<u8, Stri
         for event in ending.into_iter().chain(event).chain([RegisterEvent::Tick]) {
             let action = registration.step(event, Instant::now());
             if let Some(code) = action.and_then(|action| act(action, &settings, leader, &wishes)) {
+                if let Some(leader) = leader {
+                    clear_away(leader, settings.times.grace, &happened);
+                }
                 return Ok(code);
             }
         }
@@ -172,6 +175,24 @@ fn act(
         RegisterAction::Exit(code) => return Some(code),
     }
     None
+}
+
+/// Ends what the server has left of its process group: workers of one that was killed hold the card that the
+/// next one wants. They have as long as the server would have had; a second signal is as good as that time.
+fn clear_away(leader: u32, grace: Duration, happened: &Receiver<RegisterEvent>) {
+    if !sys::reap_group(leader) {
+        return;
+    }
+    log::warn!("the server has left processes of its group behind: they are told to end");
+    sys::end_group(leader, false);
+    let until = Instant::now() + grace;
+    while sys::reap_group(leader) {
+        let stopped = happened.recv_timeout(LOOK) == Ok(RegisterEvent::Stop);
+        if stopped || Instant::now() >= until {
+            log::warn!("they do not end: SIGKILL");
+            return sys::end_group(leader, true);
+        }
+    }
 }
 
 fn end(leader: Option<u32>, kill: bool) {

@@ -46,7 +46,7 @@ pub use listen::{Families, keep_alive, listen};
 pub use notify::{ServiceState, notify};
 pub use process::{
     end_group, epoch, host_name, order_group, pin_to_cpu, process_name, raise_descriptor_limit,
-    random_seed, random_token, time_of_day,
+    random_seed, random_token, reap_group, time_of_day,
 };
 pub use signals::{Order, Signals, on_reopen};
 pub use syscalls::{denied_system_calls, deny_system_calls};

@@ -3,7 +3,10 @@
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process_group, setrlimit};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, getrlimit, kill_process_group, setrlimit,
+    test_kill_process_group, waitpgid,
+};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::signals::Order;
@@ -65,6 +68,14 @@ pub fn end_group(leader: u32, kill: bool) {
         // It may have ended by itself, which is as good.
         let _ = kill_process_group(group, signal);
     }
+}
+
+/// Reaps what has ended of the process group of this leader and is a child of ours, as all orphans are of the first
+/// process of a container. Whether anybody is left.
+pub fn reap_group(leader: u32) -> bool {
+    let Some(group) = i32::try_from(leader).ok().and_then(Pid::from_raw) else { return false };
+    while let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG) {}
+    test_kill_process_group(group).is_ok()
 }
 
 /// Passes a signal on to the process group of this leader.

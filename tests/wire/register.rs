@@ -303,6 +303,20 @@ fn what_a_server_says_and_how_it_ends_is_passed_on() {
     registrar.wait_for("the server is not well after 300ms (/health): it is ended");
     registrar.wait_for("the server does not end: SIGKILL");
 
+    // What it leaves of its group is ended too, by force where it has to be.
+    let leaves = "sh -c \"trap '' TERM; echo left \\$\\$; while :; do sleep 0.05; done\" & sleep 0.3; exit 9";
+    let mut registrar = of_shell(leaves, &["--grace", "300ms"]);
+    assert_eq!(registrar.ends().code(), Some(9));
+    registrar.wait_for("they do not end: SIGKILL");
+    let line = registrar.said().into_iter().find(|line| line.starts_with("left "));
+    let left = line.and_then(|line| line[5..].parse().ok()).and_then(Pid::from_raw);
+    let left = left.expect("it has said its number");
+    // A zombie, where nobody waits for orphans, is not one that runs.
+    let status = format!("/proc/{}/stat", left.as_raw_nonzero());
+    until("it is gone", || {
+        std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "))
+    });
+
     // Signals that mean something to it reach it, and the password does not.
     let script = "trap 'echo hup; exit 5' HUP; echo it has ${SLUICEGATE_STORE_PASSWORD:-nothing}; \
                   while :; do sleep 0.05; done";
