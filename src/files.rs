@@ -105,6 +105,20 @@ pub fn exchange(path: &Path, text: &str) -> io::Result<()> {
     std::fs::rename(&beside, path)
 }
 
+/// Keeps everybody else who asks for this waiting until it is dropped, so that a file in the folder of `path` may
+/// be read, changed and written by one at a time. The folder is locked and not the file: that is another one
+/// after each change, and there may be none yet. A file system without locks keeps nobody waiting.
+pub fn lock_beside(path: &Path) -> io::Result<File> {
+    // Of a link the folder is meant that it leads to.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = File::open(folder.unwrap_or(Path::new(".")))?;
+    match folder.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        _ => Ok(folder),
+    }
+}
+
 /// A file to write lines to the end of; made, if it is not there.
 pub fn append(path: &Path) -> Result<File, Unread> {
     let opened = open(OpenOptions::new().create(true).append(true), path);

@@ -4,6 +4,7 @@
 //! hash.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -121,6 +122,7 @@ pub fn execute(arguments: &KeyArguments) -> Exit {
 
 fn make(new: &NewArguments) -> Result<(), String> {
     let file = &new.file.file;
+    let _alone = alone(file)?;
     let before = read(file, true)?;
     let (secret, digest) = secret()?;
     let told = |error| told(file, &new.name, error);
@@ -166,6 +168,7 @@ fn lines(new: &NewArguments) -> String {
 }
 
 fn revoke(name: &str, file: &Path) -> Result<(), String> {
+    let _alone = alone(file)?;
     let before = read(file, false)?.unwrap_or_default();
     let text = keys_file::remove(&before, name).map_err(|error| told(file, name, error))?;
     write(file, &text, true)?;
@@ -174,6 +177,7 @@ fn revoke(name: &str, file: &Path) -> Result<(), String> {
 }
 
 fn rotate(name: &str, grace: Duration, file: &Path) -> Result<(), String> {
+    let _alone = alone(file)?;
     let before = read(file, false)?.unwrap_or_default();
     let (secret, digest) = secret()?;
     let until = (!grace.is_zero()).then(|| now() + grace.as_secs());
@@ -237,6 +241,11 @@ fn show(secret: &str, said: &str) -> Result<(), String> {
     eprintln!("{}", escaped(&format!("{said}; its secret is shown once:")));
     println!("{secret}");
     Ok(())
+}
+
+/// Two that change a file at once would each write what they have read, and the key of one would be lost.
+fn alone(file: &Path) -> Result<File, String> {
+    files::lock_beside(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 /// The text of a keys file. `None`: there is none yet, where it `may` be missing.

@@ -396,6 +396,31 @@ fn keys_are_made_rotated_and_revoked_by_the_command() {
     std::fs::remove_dir_all(folder).expect("ours");
 }
 
+/// Each reads the file, adds its key and writes it again: nobody's key is lost, and nobody is sent away.
+#[test]
+fn keys_that_are_made_at_once_are_all_in_the_file() {
+    let folder = std::env::temp_dir().join(format!("sluicegate-key-many-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+    let file = folder.join("keys.toml");
+    let path = file.to_str().expect("text");
+    let made: Vec<_> = (0..12)
+        .map(|number| {
+            let arguments = ["key", "new", &format!("team-{number}"), "--file", path];
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+            let piped = std::process::Stdio::piped;
+            let command = command.args(arguments).stdout(piped()).stderr(piped());
+            command.spawn().expect("the binary runs")
+        })
+        .collect();
+    for process in made {
+        let output = process.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let list = sluicegate(&["key", "list", "--file", path]).stdout;
+    assert_eq!(list.lines().count(), 12, "{list}");
+    std::fs::remove_dir_all(folder).expect("ours");
+}
+
 #[test]
 fn a_budget_is_kept_over_a_restart() {
     let file = std::env::temp_dir().join(format!("sluicegate-spent-wire-{}", std::process::id()));
