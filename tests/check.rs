@@ -232,7 +232,7 @@ fn an_explanation_has_no_marks_of_a_page() {
 
 #[test]
 fn a_demo_with_tls_leaves_nothing_behind() {
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Read, Write};
 
     let folder = std::env::temp_dir().join(format!("sluicegate-check-demo-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a temporary folder");
@@ -246,7 +246,17 @@ fn a_demo_with_tls_leaves_nothing_behind() {
             .expect("the binary runs");
     let stdout = BufReader::new(demo.stdout.take().expect("a pipe"));
     let mut lines = stdout.lines().map_while(Result::ok);
+    let dashboard = lines.find_map(|line| Some(line.strip_prefix("dashboard")?.trim().to_owned()));
+    let dashboard = dashboard.expect("it has a dashboard");
     assert!(lines.any(|line| line.contains("--cacert")), "it says what to believe");
+    let address = dashboard.trim_start_matches("http://").split('/').next().expect("an address");
+    let mut state = std::net::TcpStream::connect(address).expect("it listens");
+    let request = format!("GET /config/state HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    state.write_all(request.as_bytes()).expect("it listens");
+    let mut told = String::new();
+    state.read_to_string(&mut told).expect("text");
+    assert!(told.contains("\"source\":\"sluicegate demo, made by the program\""), "{told}");
+    assert!(!told.contains("1970-"), "{told}");
     let inside = || fs::read_dir(&folder).expect("a folder").count();
     assert_eq!(inside(), 1, "a folder with the certificate");
     let killed = Command::new("kill").arg(demo.id().to_string()).status().expect("coreutils");

@@ -362,10 +362,18 @@ fn mark(estimated: &Value) -> &'static str {
 /// be anybody. So it is as long as there is room for, and what acts on a terminal is escaped.
 fn shown(value: &Value, max: usize) -> String {
     match value {
-        Value::String(text) => escaped(text).chars().take(max).collect(),
-        Value::Number(number) => number.to_string().chars().take(max).collect(),
+        Value::String(text) => cut(&escaped(text), max),
+        Value::Number(number) => cut(&number.to_string(), max),
         Value::Null => "-".to_owned(),
         _ => "?".to_owned(),
+    }
+}
+
+/// As much as there is room for; a mark stands where there was more.
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(max.saturating_sub(1)).chain(['…']).collect(),
     }
 }
 

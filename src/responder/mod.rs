@@ -91,6 +91,11 @@ pub trait Responder: fmt::Debug + Send {
     /// The request has arrived in full.
     fn on_request_end(&mut self, _now: Instant) {}
 
+    /// It tells something for as long as somebody listens: that its listener leaves is how it ends.
+    fn is_feed(&self) -> bool {
+        false
+    }
+
     /// The next step. Called until it sleeps, needs the request, or ends; after [`Action::End`] or
     /// [`Action::HangUp`], and after breaking off, it is not called again.
     fn step(&mut self, now: Instant) -> Action;

@@ -682,6 +682,8 @@ fn top_draws_the_streams_of_a_gateway() {
     for expected in ["serving", "streams 1", id, "streaming", "worker 0"] {
         assert!(ended.stdout.contains(expected), "{expected}: {}", ended.stdout);
     }
+    watched.gateway.wait_for_log("and its listener has left");
+    assert_eq!(watched.gateway.count_in_log("client_gone"), 0, "who has seen enough is no failure");
     let nobody = sluicegate(&["top", "--once", "--admin", "127.0.0.1:1"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(nobody.stderr.contains("127.0.0.1:1: "), "{}", nobody.stderr);

@@ -145,3 +145,13 @@ fn each_page_is_drawn_and_what_it_is_told_acts_on_no_terminal() {
     }
     assert!(tabs(TopPage::Errors).contains("[4 errors]"));
 }
+
+#[test]
+fn a_name_that_is_cut_has_a_mark_where_it_was_cut() {
+    let name = "meta-llama/Llama-3.3-70B-Instruct";
+    let usage = json!({ "series": [{ "model": name, "requests": 1 }] });
+    let drawn = screen(&json!({}), TopPage::Models, &usage, 5);
+    assert!(drawn.contains("meta-llama/Llama-3.3-70B-In… "), "{drawn}");
+    assert_eq!(shown(&json!(name), name.len()), name, "one that fits is whole");
+    assert_eq!(shown(&json!(123_456), 4), "123…");
+}

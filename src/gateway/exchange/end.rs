@@ -234,6 +234,12 @@ impl<N: Net> Gateway<N> {
         let Some(fault) = fault else {
             return log::debug!("{}: {status} {end}", exchange.id);
         };
+        if let (Fault::Downstream(DownstreamFault::Gone), Peer::Responder { responder, .. }) =
+            (fault, &exchange.peer)
+            && responder.is_feed()
+        {
+            return log::debug!("{}: {status}, and its listener has left", exchange.id);
+        }
         let (id, code) = (&exchange.id, fault.code());
         let tally = &self.desk.tally;
         if cut {

@@ -128,6 +128,21 @@ fn names_of_strangers_open_no_rows_and_rows_are_few() {
 }
 
 #[test]
+fn subjects_and_models_make_no_more_rows_than_there_is_room_for() {
+    let book = book_of(50);
+    for number in 0..3_000 {
+        let key = Some(format!("subject-{}", number % 700).into());
+        let model = format!("model-{}", number % 11);
+        book.add(&Record { key, ..answered(&model, &model, None, 1) });
+    }
+    let (rows, total) = book.read();
+    assert_eq!(rows.len(), 101, "fifty, as many others, and one for all that is beyond");
+    assert_eq!((total.requests, total.output), (3_000, 3_000), "and nothing is lost");
+    let beyond = |key: &UsageKey| key.api_key.is_none() && key.model.as_deref() == Some(OTHER);
+    assert!(rows.iter().any(|(key, sums)| beyond(key) && sums.requests > 0));
+}
+
+#[test]
 fn routes_of_many_reloads_end_in_one_row() {
     let book = book_of(3);
     for number in 0..10 {

@@ -102,6 +102,10 @@ impl Feeding {
 }
 
 impl Responder for Feeding {
+    fn is_feed(&self) -> bool {
+        self.begun
+    }
+
     fn step(&mut self, now: Instant) -> Action {
         if let Some(refused) = &mut self.refused {
             return refused.step(now);

@@ -42,6 +42,10 @@ pub(super) struct Placed {
 }
 
 impl Responder for Placed {
+    fn is_feed(&self) -> bool {
+        self.responder.is_feed()
+    }
+
     fn on_body(&mut self, data: &[u8]) {
         self.responder.on_body(data);
     }
