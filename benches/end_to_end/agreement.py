@@ -19,7 +19,8 @@ E2E ends with the last piece of an answer, and the time of a rate is that of the
 piece. What is compared is the median over the rounds; beside it stands how far the rounds of one tool lie apart,
 for what is smaller than that says nothing. Exits with 1 where a figure differs by more than 5 %.
 
-`--keep FOLDER` keeps what the tools have recorded of each request of the last round.
+`--keep FOLDER` keeps what the tools have recorded of each request of the last round, as the test of the recorded
+runs reads it (`tests/agreement/`).
 
 `--server llama` is llama.cpp's own server (of the environment that `tests/run` makes) on the model of the tests
 made larger: with the tiny one a token takes less than a client in Python needs to read it. `--server mock` is a
@@ -205,9 +206,8 @@ def aiperf(options, folder, url):
         "ttft_mean": report["time_to_first_token"]["avg"],
         "ttft_p50": report["time_to_first_token"]["p50"],
         "itl_mean": report["inter_token_latency"]["avg"],
+        # Its rates are over the time of its phase, which is longer than that of the requests.
         "e2e_mean": report["request_latency"]["avg"],
-        "requests_per_second": report["request_throughput"]["avg"],
-        "tokens_per_second": report["output_token_throughput"]["avg"],
     }
     return rows, told
 

@@ -1,3 +1,5 @@
+mod agreement;
+
 use super::*;
 use crate::bench::inference::arrivals::Process;
 use crate::bench::inference::outcome::{Failure, outcome};
