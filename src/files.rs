@@ -18,7 +18,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 /// Why a file is not read.
 #[derive(Debug)]
@@ -113,9 +114,9 @@ pub fn lock_beside(path: &Path) -> io::Result<File> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = File::open(folder.unwrap_or(Path::new(".")))?;
-    match folder.lock() {
-        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-        _ => Ok(folder),
+    match flock(&folder, FlockOperation::LockExclusive) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOLCK) => Ok(folder),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -145,7 +145,7 @@ fn a_server_that_does_not_follow_an_open_load_is_saturated() {
     assert!(open_level(1.0, 30, |at| 1_000 + at));
     // It follows with what it has, and refuses a fifth.
     let refused = |number: u64| Outcome {
-        result: if number % 5 == 0 { Err(Failure::Status(429)) } else { Ok(()) },
+        result: if number.is_multiple_of(5) { Err(Failure::Status(429)) } else { Ok(()) },
         ..outcome(
             1_000 + number * 10,
             1_001 + number * 10,
