@@ -24,6 +24,7 @@ use crate::config::snapshot::unix_path::{UNIX_PREFIX, shown_address};
 use crate::config::snapshot::{Snapshot, Upstream, UpstreamId};
 use crate::control::admin;
 pub use crate::control::admin::{Reloaded, StoreChanges, StoreHistory};
+use crate::control::authoriser::AuthoriserPool;
 use crate::control::fleet::FleetKeeper;
 pub use crate::control::fleet::FleetPlace;
 use crate::control::health::{Change, CheckTarget, HealthChecks};
@@ -98,6 +99,8 @@ pub struct Control {
     fleet: Option<Arc<FleetKeeper>>,
     /// Reads the keys of issuers.
     issuers: Arc<IssuerWatch>,
+    /// Asks the authoriser.
+    authoriser: Arc<AuthoriserPool>,
 }
 
 impl Control {
@@ -139,6 +142,7 @@ impl Control {
         // Before a worker asks for a share of a key that is new.
         self.fleet.iter().for_each(|fleet| fleet.follow(snapshot));
         self.issuers.follow(snapshot).map_err(StartError::System)?;
+        self.authoriser.follow(snapshot).map_err(StartError::System)?;
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));
         self.admin.iter().for_each(|admin| admin.reload(snapshot));
         self.check_health(snapshot).map_err(StartError::System)
@@ -406,6 +410,7 @@ impl Server {
         self.control.fleet.iter().for_each(|fleet| fleet.finish());
         self.control.end_servers();
         self.control.issuers.stop();
+        self.control.authoriser.stop();
         if let Some(exporter) = self.exporter {
             exporter.stop();
         }

@@ -7,6 +7,8 @@
 //! | `SIM_SECONDS=n` | fresh seeds for so long: the nightly mode |
 //! | `SIM_PLAIN=1` | no connection is sealed |
 
+#[path = "simulation/authoriser.rs"]
+mod authoriser;
 #[path = "simulation/availability.rs"]
 mod availability;
 #[path = "simulation/coalesce.rs"]

@@ -6,6 +6,7 @@
 
 mod address;
 mod admin;
+mod authoriser;
 mod chain;
 mod cors;
 mod discover;

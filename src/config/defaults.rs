@@ -235,6 +235,7 @@ pub fn gate() -> GateSettings {
     GateSettings {
         gate: Arc::default(),
         key_sources: Vec::new(),
+        auth_place: None,
         keys: KeyMode::Off,
         keys_file: None,
         spent_file: None,
@@ -251,6 +252,15 @@ pub const TOKEN_LEEWAY: Duration = Duration::from_secs(60);
 pub const KEYS_REFRESH: Duration = Duration::from_secs(300);
 /// An issuer that is away for longer may have withdrawn a key.
 pub const KEYS_AGE_MAX: Duration = Duration::from_secs(86_400);
+/// What oauth2-proxy and others call who has come.
+pub const AUTH_NAME: &str = "x-auth-request-user";
+pub const AUTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Who was withdrawn comes in for so long.
+pub const AUTH_YES_FOR: Duration = Duration::from_secs(60);
+/// Who is new waits for so long.
+pub const AUTH_NO_FOR: Duration = Duration::from_secs(5);
+pub const AUTH_SIZE: usize = 10_000;
+pub const AUTH_CONCURRENCY: usize = 16;
 /// About what a chat answer has.
 pub const GUESS_TOKENS: u64 = 1_000;
 

@@ -48,9 +48,10 @@ pub use cors::Cors;
 pub use discover::{Belief, DialTemplate, Discover, DiscoverySource, FoundMember, MEMBERS_MAX};
 pub use endpoint::Endpoint;
 pub use gate::{
-    Across, AddressLimits, Algorithm, ApiKey, Cidr, ClaimNames, ClaimPath, ClientField,
-    FleetSettings, Gate, GateSettings, Issuer, IssuerKeys, IssuerSettings, KeyDigest, KeyMode,
-    KeySettings, KeySource, KeyTable, KeyUse, KeysPlace, SECRET_PREFIX, Tiers,
+    Across, AddressLimits, Algorithm, ApiKey, AuthPlace, Authoriser, AuthoriserSettings, Cidr,
+    ClaimNames, ClaimPath, ClientField, FleetSettings, Gate, GateSettings, Issuer, IssuerKeys,
+    IssuerSettings, KeyDigest, KeyMode, KeySettings, KeySource, KeyTable, KeyUse, KeysPlace,
+    SECRET_PREFIX, Tells, Tiers,
 };
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};

@@ -1,6 +1,7 @@
 //! The configuration as a whole: what is accepted, each refusal with its line, and the round trip.
 
 mod accepted;
+mod authoriser;
 mod cors;
 mod discover;
 mod documented;

@@ -253,6 +253,15 @@ impl Answer {
         Some(String::from_utf8_lossy(value).into_owned())
     }
 
+    /// What all fields of this name say.
+    pub fn fields(&self, name: &str) -> Vec<Vec<u8>> {
+        let mut slots = FieldSlots::new();
+        match parse_response(&self.head, &mut slots, &HEAD, &CONTEXT) {
+            Ok(Some(head)) => head.values(name).map(<[u8]>::to_vec).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Its document, line by line, whatever the status; a line has so many bytes at most.
     pub fn lines(self, most: usize) -> Lines {
         Lines { body: Body::of_response(self.framing), answer: self, text: Vec::new(), most }

@@ -9,6 +9,7 @@
 //! | [`discovery`] | who tells the endpoints of an upstream |
 //! | [`fleet`] | this gateway's place among others, and its shares of their limits |
 //! | [`identify`] | which server it is that listens on a port |
+//! | [`authoriser`] | the authoriser, asked who comes |
 //! | [`issuers`] | the keys of those whose tokens open |
 //! | [`models`] | which models the servers say they have |
 //! | [`lookout`] | whether the port of an endpoint that took no connection answers again |
@@ -21,6 +22,7 @@
 //! What happens here may block. It reaches the workers as messages and never makes one wait.
 
 pub mod admin;
+pub mod authoriser;
 mod client;
 pub mod discovery;
 pub mod etcd;

@@ -16,11 +16,13 @@
 //! | [`table`] | all keys, found by the digest of a secret |
 //! | [`bucket`], [`budget`] | rates per minute; sums of days and months |
 //! | [`addresses`] | limits of client addresses |
+//! | [`authoriser`] | who comes in by the word of a server of the operator's |
 //! | [`named`] | the models that a path and a query can be read as naming |
 //! | [`network`] | prefixes of addresses |
 //! | [`fields`] | the `x-ratelimit-*` fields |
 //! | [`forwarded`] | whose request it is, behind proxies that are trusted |
 //! | [`preamble`] | the PROXY protocol, by which a balancer says whose connection it is |
+//! | `principal` | who has come, and what that opens now |
 //! | [`share`] | the share of a rate, where it holds across a fleet |
 //! | [`token`] | who comes in by a JWT that an issuer has signed |
 //! | [`refusal`] | why a request is not let in |
@@ -32,6 +34,7 @@
 //!   [`Gate::settle`], or when the [`Principal`] is dropped.
 
 pub mod addresses;
+pub mod authoriser;
 pub mod bucket;
 pub mod budget;
 pub mod fields;
@@ -40,6 +43,7 @@ pub mod key;
 pub mod named;
 pub mod network;
 pub mod preamble;
+mod principal;
 pub mod refusal;
 pub mod share;
 pub mod table;
@@ -51,12 +55,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use self::addresses::{AddressLimits, AddressTable};
+use self::authoriser::Authoriser;
+use self::authoriser::fault::AuthFault;
 use self::budget::Period;
 use self::forwarded::ClientField;
 use self::key::{ApiKey, KeyDigest, SECRET_PREFIX};
 use self::named::Readings;
 use self::network::{Cidr, any_contains};
-use self::refusal::{Bar, GateRefusal, RateOf};
+pub use self::principal::Principal;
+use self::refusal::{GateRefusal, RateOf};
 use self::table::KeyTable;
 use self::token::claims::Tiers;
 use self::token::fault::TokenFault;
@@ -67,7 +74,6 @@ use self::token::subjects::Subjects;
 use crate::clock::Instant;
 use crate::http::credential::{credentials_of, key_in, keys_of};
 use crate::http::head::RequestHead;
-use crate::http::pattern::Pattern;
 
 /// Whether a route wants keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +100,7 @@ impl KeyMode {
                         | GateRefusal::Unknown { ours: false }
                         // It is for somebody further on.
                         | GateRefusal::Token(TokenFault::Issuer)
+                        | GateRefusal::Auth(AuthFault::Denied)
                 )
             }
         }
@@ -114,6 +121,8 @@ pub struct Gate {
     pub keys: KeyTable,
     /// Who signs tokens that open.
     pub issuers: Vec<Arc<Issuer>>,
+    /// Who is asked about those whom neither a key nor a token lets in.
+    pub authoriser: Option<Arc<Authoriser>>,
     /// What tokens of a tier may use.
     pub tiers: Tiers,
     /// What those have used who come by tokens.
@@ -133,20 +142,6 @@ pub struct Gate {
     pub deny: Vec<Cidr>,
     /// What one address may do, and what all have done. `None`: addresses have no limits.
     pub addresses: Option<(AddressLimits, Arc<AddressTable>)>,
-}
-
-/// Who has come, by a key.
-#[derive(Debug)]
-pub struct Principal {
-    key: Arc<ApiKey>,
-    /// It is counted among those under way.
-    entered: bool,
-    /// By the secret from before a rotation.
-    previous: bool,
-    /// Tokens that were reserved.
-    reserved: u64,
-    /// The digest of the token that it came with, where it was one.
-    token: Option<KeyDigest>,
 }
 
 /// What a principal asks for.
@@ -235,9 +230,9 @@ impl Gate {
         }
     }
 
-    /// Whether anybody comes in by a key or a token.
+    /// Whether anybody comes in by a key, a token, or the word of the authoriser.
     pub fn has_credentials(&self) -> bool {
-        !self.keys.is_empty() || self.takes_tokens()
+        !self.keys.is_empty() || self.takes_tokens() || self.authoriser.is_some()
     }
 
     /// The token in this head that counts and has to be proven first: this worker has not seen it, and no
@@ -384,115 +379,4 @@ fn take_rates(key: &ApiKey, tokens: u64, now: Instant) -> Result<(), GateRefusal
         return Err(GateRefusal::Rate(RateOf::Tokens, wait));
     }
     Ok(())
-}
-
-impl Principal {
-    /// The digest of the token that it has come with, if with one.
-    pub fn token(&self) -> Option<KeyDigest> {
-        self.token
-    }
-
-    fn of(key: &Arc<ApiKey>, token: Option<KeyDigest>) -> Principal {
-        let key = Arc::clone(key);
-        Principal { key, entered: false, previous: false, reserved: 0, token }
-    }
-
-    pub fn key(&self) -> &ApiKey {
-        &self.key
-    }
-
-    pub fn name(&self) -> &str {
-        &self.key.settings.name
-    }
-
-    /// Whether it was let in.
-    pub fn has_entered(&self) -> bool {
-        self.entered
-    }
-
-    /// The models that it is for; `None`: all.
-    pub fn models(&self) -> Option<&[Pattern]> {
-        Some(&*self.key.settings.models).filter(|models| !models.is_empty())
-    }
-
-    /// Whether what it uses is counted in tokens, or in money.
-    pub fn counts_tokens(&self) -> bool {
-        self.key.settings.counts_tokens()
-    }
-
-    fn is_allowed(&self, asked: &Asked<'_>, unix: u64) -> Result<(), GateRefusal> {
-        let settings = &self.key.settings;
-        if settings.expires.is_some_and(|end| unix >= end) {
-            return Err(GateRefusal::Expired);
-        }
-        if self.previous && settings.previous.is_none_or(|(_, end)| unix >= end) {
-            return Err(GateRefusal::Unknown { ours: true });
-        }
-        let forbidden = |bar| Err(GateRefusal::Forbidden(bar));
-        if !settings.networks.is_empty() && !any_contains(&settings.networks, asked.client) {
-            return forbidden(Bar::Network);
-        }
-        let shown = asked.certificate.unwrap_or_default().as_bytes();
-        let is_shown = |it: &Pattern| !shown.is_empty() && it.matches(shown);
-        if !settings.certificates.is_empty() && !settings.certificates.iter().any(is_shown) {
-            return forbidden(Bar::Certificate);
-        }
-        if !settings.routes.is_empty() && !settings.routes.iter().any(|it| it == asked.route) {
-            return forbidden(Bar::Route);
-        }
-        if asked.tunnel && (!settings.models.is_empty() || settings.counts_tokens()) {
-            return forbidden(Bar::Tunnel);
-        }
-        if settings.models.is_empty() {
-            return Ok(());
-        }
-        let opens = |name: &str| settings.models.iter().any(|it| it.matches(name.as_bytes()));
-        if !asked.named.iter().all(|readings| readings.iter().any(|name| opens(name))) {
-            return forbidden(Bar::Model);
-        }
-        match asked.model {
-            AskedModel::None => Ok(()),
-            AskedModel::Unknown if !asked.named.is_empty() => Ok(()),
-            AskedModel::Unknown => forbidden(Bar::UnnamedModel),
-            AskedModel::Named(model) if opens(model) => Ok(()),
-            AskedModel::Named(_) => forbidden(Bar::Model),
-        }
-    }
-
-    fn has_budget(&self, unix: u64) -> Result<(), GateRefusal> {
-        let settings = &self.key.settings;
-        if !settings.has_budget() {
-            return Ok(());
-        }
-        let budgets = [
-            (Period::Day, settings.tokens_per_day, settings.cost_per_day),
-            (Period::Month, settings.tokens_per_month, settings.cost_per_month),
-        ];
-        for (period, tokens, cost) in budgets {
-            let (spent_tokens, spent_cost) = self.key.used.spent(period, unix);
-            let over = |limit: Option<u64>, spent| limit.is_some_and(|limit| spent >= limit);
-            if over(tokens, spent_tokens) || over(cost, spent_cost) {
-                return Err(GateRefusal::Budget(period, period.rest(unix)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back what it holds: its place, and what is reserved and was not used.
-    fn leave(&mut self) {
-        if !std::mem::take(&mut self.entered) {
-            return;
-        }
-        let reserved = std::mem::take(&mut self.reserved);
-        if let Some(rate) = self.key.tokens() {
-            rate.give_back(reserved);
-        }
-        self.key.used.end();
-    }
-}
-
-impl Drop for Principal {
-    fn drop(&mut self) {
-        self.leave();
-    }
 }

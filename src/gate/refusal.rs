@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::authoriser::fault::AuthFault;
 use super::budget::Period;
 use super::token::fault::TokenFault;
 
-/// When it is worth to come again with a token whose issuer does not answer.
+/// When it is worth to come again where an issuer or the authoriser does not answer.
 const TOKEN_RETRY: Duration = Duration::from_secs(2);
 
 /// Why a request is refused at the gate.
@@ -22,6 +23,8 @@ pub enum GateRefusal {
     Expired,
     /// There is a token, and it is not believed.
     Token(TokenFault),
+    /// The authoriser does not let it in.
+    Auth(AuthFault),
     /// The key does not open this.
     Forbidden(Bar),
     /// Too much of this in the last minute.
@@ -62,6 +65,7 @@ impl GateRefusal {
         match self {
             GateRefusal::Missing | GateRefusal::Unknown { .. } | GateRefusal::Expired => 401,
             GateRefusal::Token(fault) => fault.status(),
+            GateRefusal::Auth(fault) => fault.status(),
             GateRefusal::Forbidden(_) | GateRefusal::Denied => 403,
             GateRefusal::Rate(..)
             | GateRefusal::Concurrency
@@ -77,7 +81,7 @@ impl GateRefusal {
             GateRefusal::Rate(..) | GateRefusal::Concurrency | GateRefusal::AddressRate(_) => {
                 "rate_limit_error"
             }
-            GateRefusal::Token(fault) if fault.status() == 503 => "overloaded",
+            GateRefusal::Token(_) | GateRefusal::Auth(_) if self.status() == 503 => "overloaded",
             _ => "invalid_request_error",
         }
     }
@@ -96,6 +100,7 @@ impl GateRefusal {
             GateRefusal::Unknown { .. } => "invalid_api_key",
             GateRefusal::Expired => "key_expired",
             GateRefusal::Token(fault) => fault.code(),
+            GateRefusal::Auth(fault) => fault.code(),
             GateRefusal::Forbidden(_) => "key_not_allowed",
             GateRefusal::Rate(..) => "rate_limited",
             GateRefusal::Concurrency => "concurrency_limited",
@@ -114,7 +119,8 @@ impl GateRefusal {
             | GateRefusal::AddressRate(wait) => Some(wait),
             // Nobody knows when the first of them ends: the least there is.
             GateRefusal::Concurrency => Some(Duration::ZERO),
-            GateRefusal::Token(TokenFault::Unavailable | TokenFault::Subjects) => Some(TOKEN_RETRY),
+            GateRefusal::Token(TokenFault::Unavailable | TokenFault::Subjects)
+            | GateRefusal::Auth(AuthFault::Unavailable | AuthFault::Unclear) => Some(TOKEN_RETRY),
             _ => None,
         }
     }
@@ -130,6 +136,7 @@ impl fmt::Display for GateRefusal {
             GateRefusal::Unknown { .. } => "the API key is not known, or was revoked",
             GateRefusal::Expired => "the API key has expired",
             GateRefusal::Token(fault) => return fault.fmt(f),
+            GateRefusal::Auth(fault) => return fault.fmt(f),
             GateRefusal::Forbidden(Bar::Route) => "the API key is not for this route",
             GateRefusal::Forbidden(Bar::Model) => "the API key is not for this model",
             GateRefusal::Forbidden(Bar::UnnamedModel) => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::key::{KeyDigest, KeySettings};
 use super::network::Cidr;
+use super::refusal::Bar;
 use super::*;
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
 use crate::http::pattern::Pattern;

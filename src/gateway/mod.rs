@@ -36,6 +36,7 @@ use crate::gateway::command::Command;
 use crate::gateway::crew::Crew;
 use crate::gateway::life::stage::Life;
 use crate::gateway::nudge::{Nudge, NudgeSender};
+use crate::gateway::record::authorising::Authorising;
 use crate::gateway::record::downstream::Downstream;
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::generations::Generations;
@@ -127,6 +128,7 @@ pub struct Gateway<N: Net> {
     chance: Chance,
     nudge: Nudge,
     tokens: TokenMemory,
+    authorising: Authorising,
 }
 
 /// A worker over a network whose listeners are open.
@@ -165,6 +167,7 @@ pub fn worker_in<N: Net, H: Handler<N, Mail = Command<N::Stream>>>(
         chance: Chance::new(seed),
         nudge: Nudge::new(nudge),
         tokens: TokenMemory::default(),
+        authorising: Authorising::default(),
         generations: Generations::new(Arc::unwrap_or_clone(snapshot)),
     };
     Loop::with(net, mailbox, pace, |cx| wrap(gateway(cx)))

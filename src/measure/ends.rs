@@ -11,6 +11,10 @@ use crate::proxy::fault::{DownstreamFault, Fault};
 pub const END_REASONS: [&str; REASONS] = [
     "address_denied",
     "address_limited",
+    "auth_denied",
+    "auth_forbidden",
+    "auth_unavailable",
+    "auth_unclear",
     "bad_chunk",
     "bad_head",
     "body_encoded",
@@ -92,9 +96,9 @@ pub const END_REASONS: [&str; REASONS] = [
     "upstream_write_timeout",
     "wake_failed",
 ];
-const REASONS: usize = 82;
+const REASONS: usize = 86;
 /// The place of `complete`.
-const COMPLETE: usize = 13;
+const COMPLETE: usize = 17;
 
 /// Ended as HTTP has it; whether it was whole nobody could tell.
 pub const UNOBSERVED: &str = "unobserved";
@@ -123,9 +127,11 @@ const NOBODYS: [&str; 10] = [
 ];
 
 /// Requests that were turned away.
-const REFUSALS: [&str; 31] = [
+const REFUSALS: [&str; 33] = [
     "address_denied",
     "address_limited",
+    "auth_denied",
+    "auth_forbidden",
     "body_encoded",
     "body_too_large",
     "budget_spent",

@@ -111,6 +111,14 @@ pub struct Counters {
     pub tokens_proven: Counter,
     /// Tokens that were looked at and are not believed.
     pub tokens_refused: Counter,
+    /// Questions that the authoriser was asked, one for all who wait for it.
+    pub auth_questions: Counter,
+    /// Requests that it has let in, has not, and has not decided about.
+    pub auth_yes: Counter,
+    pub auth_no: Counter,
+    pub auth_failed: Counter,
+    /// Requests that were judged by an answer from before.
+    pub auth_remembered: Counter,
     /// The same with servers, where they were finished.
     pub upstream_handshakes: Counter,
     /// Why, in the order of [`crate::measure::hops::RETRY_CAUSES`].
@@ -126,6 +134,8 @@ pub struct Counters {
     pub event_gap: Histogram,
     /// Whole exchanges, in microseconds.
     pub exchange_time: Histogram,
+    /// How long requests have waited for the authoriser, in microseconds.
+    pub auth_wait: Histogram,
     /// Turns, one in [`crate::gateway::worker::SAMPLED_TURNS`], in microseconds.
     pub relay_time: Histogram,
     /// In a queue, of those that got out of it, in microseconds.

@@ -4,6 +4,7 @@
 //!   there are `usage.series` at most.
 //! * A value is read from counters a worker writes anyway, or from the answer of a survey.
 
+mod authoriser;
 mod configuration;
 mod discovery;
 mod fleet;
@@ -110,6 +111,16 @@ const PER_WORKER: &[(&str, &str, Value)] = &[
     ("sluicegate_tokens_refused_total", "Tokens of clients that were refused.", |c| {
         c.tokens_refused.get()
     }),
+    (
+        "sluicegate_auth_questions_total",
+        "Questions left for the authoriser, one for all requests that wait for its answer.",
+        |c| c.auth_questions.get(),
+    ),
+    (
+        "sluicegate_auth_remembered_total",
+        "Requests judged by an answer of the authoriser from before.",
+        |c| c.auth_remembered.get(),
+    ),
     ("sluicegate_read_bytes_total", "Bytes read, from clients and servers.", |c| {
         c.bytes_read.get()
     }),
@@ -207,6 +218,7 @@ pub fn page(sources: &Sources<'_>, form: Exposition) -> String {
         per_worker(&mut page, name, MetricType::Gauge, help, sources.counters, *value);
     }
     loops(&mut page, sources.counters);
+    authoriser::write(&mut page, sources.counters);
     exchanges(&mut page, sources.counters);
     usage::write(&mut page, sources.usage);
     plugins::write(&mut page, sources.plugins);

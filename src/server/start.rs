@@ -90,9 +90,9 @@ pub fn start_on(
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
     let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
-    let place_in_fleet = take_place(&snapshot, place, &handles, (desk.as_ref(), &verdicts))?;
-    let remote = desk.as_ref().map(|desk| desk.remote(handles, &snapshot));
     let control = Control {
+        fleet: take_place(&snapshot, place, &handles, (desk.as_ref(), &verdicts))?,
+        admin: desk.as_ref().map(|desk| desk.remote(handles, &snapshot)),
         posts,
         counters: counters.clone(),
         draining,
@@ -108,16 +108,16 @@ pub fn start_on(
         config,
         members: Arc::default(),
         discovered,
-        admin: remote.clone(),
         issuers: Arc::default(),
+        authoriser: Arc::default(),
         spent: spent.map_err(StartError::System)?.map(Arc::new),
-        fleet: place_in_fleet,
     };
     let lookout = look_out(&control, &snapshot, &loads).map_err(StartError::System)?;
     let stopped = |error| stop_again(&control, error);
     let work = Work { snapshot, loads, journal: records.journal, lookout };
     let workers = start_workers(name, seats, &work, &control).map_err(stopped)?;
-    let admin = desk.zip(remote).map(|(desk, remote)| desk.open(&work.snapshot, &remote));
+    let admin =
+        desk.zip(control.admin.clone()).map(|(desk, remote)| desk.open(&work.snapshot, &remote));
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&work.snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
@@ -154,6 +154,7 @@ fn look_out(
     // What the configuration says is in the lists from the start.
     control.list_models(snapshot)?;
     control.issuers.follow(snapshot)?;
+    control.authoriser.follow(snapshot)?;
     control.start_lookout()
 }
 

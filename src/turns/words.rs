@@ -159,7 +159,7 @@ pub fn mail<S>(mail: &Command<S>) -> &'static str {
         Command::Health(..) => "what the health checks say of an endpoint",
         Command::Loaded(..) => "another worker has found that a model is loaded",
         Command::Woken(_) => "a server was started, or could not be",
-        Command::Nudge(_) => "a plugin has answered",
+        Command::Nudge(_) => "a plugin, or the authoriser, has answered",
         Command::Reachable(..) => "the port of an endpoint answers again",
         Command::Suspect(..) => "other gateways say that an endpoint fails",
     }

@@ -94,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "dns",
             "files",
             "fleet",
+            "gate::authoriser",
             "gate::budget",
             "gate::token::jwks",
             "gate::token::subjects",

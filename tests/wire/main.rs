@@ -8,6 +8,7 @@ mod admin;
 mod admin_lifecycle;
 mod admin_places;
 mod attacks;
+mod authoriser;
 mod bad_input;
 mod bodies;
 mod canary;

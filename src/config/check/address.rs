@@ -128,6 +128,33 @@ fn split(text: &str) -> Result<(&str, Option<&str>), Mistake> {
     if named || host == "*" { Ok((host, port)) } else { Err(malformed()) }
 }
 
+/// `host:port`, and path with query.
+pub(super) fn url(text: &str) -> Result<(String, String), Mistake> {
+    let (rest, port) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, 80),
+        (_, Some(rest)) => (rest, 443),
+        _ => return Err(Mistake::new("must be a URL, http://host:port/path or https://host/path")),
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err(Mistake::new("takes neither a user nor a password"));
+    }
+    let authority = match has_port(authority)? {
+        true => authority.to_owned(),
+        false => format!("{authority}:{port}"),
+    };
+    connectable(&authority)?;
+    if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err(Mistake::new("has a character in its path or its query that no URL has"));
+    }
+    let root = if path.starts_with('/') { "" } else { "/" };
+    Ok((authority, format!("{root}{path}")))
+}
+
+pub(super) fn is_local(authority: &str) -> bool {
+    ["localhost:", "127.", "[::1]:"].iter().any(|local| authority.starts_with(local))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
-    Across, AddressLimits, Cidr, ClientField, FleetSettings, Gate, GateSettings, Issuer, KeyDigest,
-    KeyMode, KeySettings, KeySource, KeyTable, PRIORITIES, Pattern, PriceTable, Route,
-    ServerSettings, Tiers,
+    Across, AddressLimits, AuthPlace, Authoriser, Cidr, ClientField, FleetSettings, Gate,
+    GateSettings, Issuer, KeyDigest, KeyMode, KeySettings, KeySource, KeyTable, PRIORITIES,
+    Pattern, PriceTable, Route, ServerSettings, Tiers,
 };
 use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
@@ -43,8 +43,9 @@ pub(super) struct ReadKey {
     place: Location,
 }
 
-/// Who comes in by tokens: what those of a tier open, who signs them, and where the keys for that are.
-pub(super) type Tokens = (Tiers, Vec<(Arc<Issuer>, KeySource)>);
+/// Who comes in by tokens, or by the word of the authoriser: what those of a tier open, who signs tokens, and
+/// where the keys for that are.
+pub(super) type Tokens = (Tiers, Vec<(Arc<Issuer>, KeySource)>, Option<(Authoriser, AuthPlace)>);
 
 /// `[gate]`, and the keys that it and `[keys]` have.
 pub(super) fn gate(
@@ -64,10 +65,12 @@ pub(super) fn gate(
         Some(path)
     });
     refuse_twins(&all, report);
-    let (tiers, issuers) = tokens;
+    let (tiers, issuers, authoriser) = tokens;
+    let (authoriser, auth_place) = authoriser.unzip();
     let (issuers, key_sources): (Vec<_>, Vec<_>) = issuers.into_iter().unzip();
     let mode = section.take("keys").and_then(|field| field.choice(&MODES, report));
     let has_keys = !all.is_empty() || keys_file.is_some() || !issuers.is_empty();
+    let has_keys = has_keys || authoriser.is_some();
     let default = if has_keys { KeyMode::Required } else { KeyMode::Off };
     let spent_file = section.take("spent_file");
     let mut nets = |key| {
@@ -83,6 +86,7 @@ pub(super) fn gate(
     let gate = Gate {
         keys: KeyTable::new(all.iter().map(|key| key.settings.clone())),
         issuers,
+        authoriser: authoriser.map(Arc::new),
         tiers,
         subjects: Arc::default(),
         passes_keys: section.boolean("pass_keys", defaults::PASS_KEYS, report),
@@ -97,6 +101,7 @@ pub(super) fn gate(
     let settings = GateSettings {
         gate: Arc::new(gate),
         key_sources,
+        auth_place,
         keys: mode.unwrap_or(default),
         keys_file,
         spent_file: spent_file.and_then(|field| path(&field, environment, report)),
@@ -426,7 +431,8 @@ pub(super) fn cross_check(
         );
     }
     let required = routes.iter().any(|route| route.keys == KeyMode::Required);
-    if required && keys.is_empty() && !settings.gate.takes_tokens() {
+    let nobody = keys.is_empty() && !settings.gate.takes_tokens();
+    if required && nobody && settings.gate.authoriser.is_none() {
         let nowhere = Location { line: None, key: "gate".to_owned() };
         report.warn(
             &nowhere,

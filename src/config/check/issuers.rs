@@ -12,7 +12,7 @@ use super::super::snapshot::{
 };
 use super::super::{Environment, defaults};
 use super::gate::ReadKey;
-use super::{address, gate, tls, unique, when};
+use super::{address, authoriser, gate, tls, unique, when};
 use crate::gate::key::KeySettings;
 use crate::gate::token::jwks::KeySet;
 use crate::tls::ClientFiles;
@@ -37,7 +37,8 @@ pub(super) fn gate(
 ) -> (GateSettings, Vec<ReadKey>) {
     let tiers = tiers(root.table("tiers", report), report);
     let issuers = issuers(root.table("issuers", report), &tiers, environment, report);
-    gate::gate(root, (tiers, issuers), environment, report)
+    let authoriser = authoriser::authoriser(root, &tiers, environment, report);
+    gate::gate(root, (tiers, issuers, authoriser), environment, report)
 }
 
 /// `[tiers.NAME]`, every one.
@@ -155,7 +156,7 @@ fn issuer(
     Some((Arc::new(Issuer { settings, keys }), KeySource { place: place?, refresh }))
 }
 
-fn text(text: &str) -> Result<String, Mistake> {
+pub(super) fn text(text: &str) -> Result<String, Mistake> {
     match (1..=TEXT_MAX).contains(&text.len()) {
         true => Ok(text.to_owned()),
         false => Err(Mistake::new(format!("must have 1 to {TEXT_MAX} bytes"))),
@@ -178,8 +179,8 @@ fn keys_place(
     if !sealed && !written.starts_with("http://") {
         return gate::path(field, environment, report).map(KeysPlace::File);
     }
-    let (authority, path) = field.parsed(report, url)?;
-    if !sealed && !is_local(&authority) {
+    let (authority, path) = field.parsed(report, address::url)?;
+    if !sealed && !address::is_local(&authority) {
         report.warn(
             field.place(),
             Mistake::new("is fetched without TLS: whoever can change it can sign tokens"),
@@ -196,33 +197,6 @@ fn keys_place(
         report.noted(field.place(), made)?;
     }
     Some(KeysPlace::Url { authority, path, tls })
-}
-
-/// `host:port`, and path with query.
-fn url(text: &str) -> Result<(String, String), Mistake> {
-    let (rest, port) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
-        (Some(rest), _) => (rest, 80),
-        (_, Some(rest)) => (rest, 443),
-        _ => return Err(Mistake::new("must be a URL, http://host:port/path or https://host/path")),
-    };
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    if authority.contains('@') {
-        return Err(Mistake::new("takes neither a user nor a password"));
-    }
-    let authority = match address::has_port(authority)? {
-        true => authority.to_owned(),
-        false => format!("{authority}:{port}"),
-    };
-    address::connectable(&authority)?;
-    if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(Mistake::new("has a character in its path or its query that no URL has"));
-    }
-    let root = if path.starts_with('/') { "" } else { "/" };
-    Ok((authority, format!("{root}{path}")))
-}
-
-fn is_local(authority: &str) -> bool {
-    ["localhost:", "127.", "[::1]:"].iter().any(|local| authority.starts_with(local))
 }
 
 /// `claims = { … }`
@@ -294,10 +268,14 @@ pub(super) fn cross_check(
             Mistake::new("have a budget, which a restart forgets: gate.spent_file keeps it"),
         );
     }
-    if gate.issuers.is_empty() && !gate.tiers.is_empty() {
+    authoriser::cross_check(settings, server, has_prices, report);
+    if gate.issuers.is_empty() && gate.authoriser.is_none() && !gate.tiers.is_empty() {
         report.warn(
             &place("tiers"),
-            Mistake::new("are for tokens, and there is no [issuers.NAME] whose tokens are taken"),
+            Mistake::new(
+                "are for tokens and for what an authoriser says, and there is neither an \
+                 [issuers.NAME] nor an [auth]",
+            ),
         );
     }
 }

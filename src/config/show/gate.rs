@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 use std::path::Path;
 
 use super::super::snapshot::{
-    Across, AddressLimits, FleetSettings, GateSettings, IssuerSettings, KeyMode, KeySettings,
-    KeySource, KeysPlace, TokenPrice,
+    Across, AddressLimits, AuthPlace, AuthoriserSettings, FleetSettings, GateSettings,
+    IssuerSettings, KeyMode, KeySettings, KeySource, KeysPlace, Tells, TokenPrice,
 };
 use super::super::units::show_duration;
 use super::{entry, key, list, quoted};
@@ -53,7 +53,36 @@ pub(super) fn gate(settings: &GateSettings, out: &mut String) -> fmt::Result {
         opened(tier, out)?;
     }
     let issuers = gate.issuers.iter().zip(&settings.key_sources);
-    issuers.into_iter().try_for_each(|(it, source)| issuer(&it.settings, source, out))
+    issuers.into_iter().try_for_each(|(it, source)| issuer(&it.settings, source, out))?;
+    match (&gate.authoriser, &settings.auth_place) {
+        (Some(it), Some(place)) => authoriser(&it.settings, place, out),
+        _ => Ok(()),
+    }
+}
+
+fn authoriser(settings: &AuthoriserSettings, place: &AuthPlace, out: &mut String) -> fmt::Result {
+    writeln!(out, "\n[auth]")?;
+    entry(out, "url", quoted(&place.to_string()))?;
+    if let Some(ClientFiles { ca: Some(ca), .. }) = &place.tls {
+        entry(out, "ca", quoted(&ca.to_string_lossy()))?;
+    }
+    entry(out, "headers", list(settings.headers.iter().map(|it| quoted(it))))?;
+    let Tells { method, host, uri, client } = settings.tells;
+    let told = [("method", method), ("host", host), ("uri", uri), ("client", client)];
+    let told = told.iter().filter(|(_, told)| *told);
+    entry(out, "tell", list(told.map(|(word, _)| quoted(word))))?;
+    for (claim, field) in &settings.claims {
+        if *claim != "name" || settings.wants_name {
+            entry(out, &format!("claims.{claim}"), quoted(field))?;
+        }
+    }
+    settings.tier.iter().try_for_each(|tier| entry(out, "tier", quoted(tier)))?;
+    entry(out, "timeout", quoted(&show_duration(settings.timeout)))?;
+    entry(out, "concurrency", place.concurrency)?;
+    entry(out, "anonymous", settings.anonymous)?;
+    entry(out, "cache.yes", quoted(&show_duration(settings.yes_for)))?;
+    entry(out, "cache.no", quoted(&show_duration(settings.no_for)))?;
+    entry(out, "cache.size", settings.size)
 }
 
 fn issuer(settings: &IssuerSettings, source: &KeySource, out: &mut String) -> fmt::Result {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Snapshot;
 use crate::config::store::StorePlace;
 pub use crate::gate::addresses::AddressLimits;
+pub use crate::gate::authoriser::{Authoriser, AuthoriserSettings, Tells};
 pub use crate::gate::forwarded::ClientField;
 pub use crate::gate::key::{Across, ApiKey, KeyDigest, KeySettings, KeyUse, SECRET_PREFIX};
 pub use crate::gate::network::Cidr;
@@ -37,6 +38,8 @@ pub struct GateSettings {
     pub gate: Arc<Gate>,
     /// Where the keys of each issuer are read, in the order of `gate.issuers`.
     pub key_sources: Vec<KeySource>,
+    /// Where the authoriser of the gate is, if it has one.
+    pub auth_place: Option<AuthPlace>,
     /// Of a route that says nothing of keys.
     pub keys: KeyMode,
     /// More keys. It is watched as the configuration is.
@@ -45,6 +48,27 @@ pub struct GateSettings {
     pub spent_file: Option<PathBuf>,
     /// `None`: this gateway knows of no other.
     pub fleet: Option<FleetSettings>,
+}
+
+/// Where the authoriser is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthPlace {
+    /// `host:port`
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+    /// It speaks TLS, with these files.
+    pub tls: Option<ClientFiles>,
+    /// Questions that it is asked at once.
+    pub concurrency: usize,
+}
+
+/// As it is written in a configuration.
+impl std::fmt::Display for AuthPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.path)
+    }
 }
 
 /// Where an issuer publishes its keys, and how often they are read.
@@ -97,6 +121,8 @@ impl Snapshot {
             KeysPlace::File(path) => Some(path.clone()),
             KeysPlace::Url { .. } => None,
         }));
+        let auth = self.gate.auth_place.as_ref().and_then(|place| place.tls.as_ref());
+        files.extend(auth.and_then(|files| files.ca.clone()));
         files
     }
 
@@ -121,6 +147,13 @@ impl Snapshot {
                 let (settings, keys) = (issuer.settings.clone(), Arc::clone(&old.keys));
                 *issuer = Arc::new(Issuer { settings, keys });
             }
+        }
+        // What it has said goes on, as long as it is the same that is asked in the same way.
+        if let (Some(now), Some(then)) = (&next.authoriser, &old.authoriser)
+            && self.gate.auth_place == before.gate.auth_place
+            && now.settings == then.settings
+        {
+            next.authoriser = Some(Arc::clone(then));
         }
         // Connections are counted by prefix, and those of trusted proxies are not: where either is another
         // one, who was counted could not be found again when it leaves.

@@ -105,7 +105,7 @@ fn what_nobody_can_have_meant_of_tokens_is_a_warning() {
     assert!(warned(&plain).contains("fetched without TLS"), "{}", warned(&plain));
     let budget = format!("{ISSUER}[tiers.a]\ntokens_per_day = 5");
     assert!(warned(&budget).contains("a restart forgets"));
-    assert!(warned("[tiers.a]\npriority = 1").contains("no [issuers.NAME]"));
+    assert!(warned("[tiers.a]\npriority = 1").contains("neither an [issuers.NAME]"));
 }
 
 #[test]

@@ -482,7 +482,7 @@ fn a_section_that_nobody_knows() {
         "line 16: timeout: unknown key; did you mean \"timeouts\"?",
     )]);
     let strange = format!("{SAMPLE}[\"certificate\\n\"]\n");
-    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, process, admin, access_log, trace, recorder, usage, price, tiers, issuers, gate, keys, fleet, limits, \
+    let expected = "line 61: \"certificate\\n\": unknown key; known here are server, process, admin, access_log, trace, recorder, usage, price, tiers, issuers, auth, gate, keys, fleet, limits, \
                     timeouts, plugins, plugin, upstream, route\n";
     assert_eq!(refused(&strange), expected);
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::fault::TokenFault;
-use super::issuer::{ClaimPath, IssuerSettings};
+use super::issuer::{ClaimNames, ClaimPath};
 use super::subjects::SubjectId;
 use crate::gate::key::{CONCURRENCY_MAX, KeyDigest, KeySettings, PRIORITIES, RATE_MAX, TOKENS_MAX};
 use crate::gate::network::Cidr;
@@ -33,20 +33,30 @@ const SHOWN_MAX: usize = 64;
 const LIST_MAX: usize = 256;
 const ENTRY_MAX: usize = 256;
 
+/// Who claims it, and where they do.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::gate) struct Saying<'a> {
+    /// The name of the issuer.
+    pub by: &'a str,
+    pub names: &'a ClaimNames,
+    /// What holds where no tier is named.
+    pub tier: Option<&'a str>,
+}
+
 /// Who has come by these claims, and what that opens.
-pub(super) fn settings_of(
-    issuer: &IssuerSettings,
+pub(in crate::gate) fn settings_of(
+    saying: Saying<'_>,
     tiers: &Tiers,
     claims: &Map<String, Value>,
 ) -> Result<(SubjectId, KeySettings), TokenFault> {
     let unclear = TokenFault::Claims;
-    let names = &issuer.claims;
+    let names = saying.names;
     let name = find(claims, &names.name).and_then(Value::as_str).ok_or(unclear)?;
     if name.is_empty() || name.len() > SUBJECT_MAX {
         return Err(unclear);
     }
-    let mut settings = tier_of(issuer, tiers, claims)?;
-    settings.name = shown(&issuer.name, name);
+    let mut settings = tier_of(saying, tiers, claims)?;
+    settings.name = shown(saying.by, name);
     let claim = |path: &Option<ClaimPath>| find(claims, path.as_ref()?);
     if let Some(value) = claim(&names.routes) {
         settings.routes = strings(value)?.into_iter().map(str::to_owned).collect();
@@ -84,19 +94,19 @@ pub(super) fn settings_of(
             *limit = Some(money(value)?);
         }
     }
-    Ok((SubjectId { issuer: issuer.name.clone(), name: name.to_owned() }, settings))
+    Ok((SubjectId { issuer: saying.by.to_owned(), name: name.to_owned() }, settings))
 }
 
 fn tier_of(
-    issuer: &IssuerSettings,
+    saying: Saying<'_>,
     tiers: &Tiers,
     claims: &Map<String, Value>,
 ) -> Result<KeySettings, TokenFault> {
-    let said = issuer.claims.tier.as_ref().and_then(|path| find(claims, path));
-    let name = match (said, &issuer.tier) {
+    let said = saying.names.tier.as_ref().and_then(|path| find(claims, path));
+    let name = match (said, saying.tier) {
         (Some(name), _) => Some(name.as_str().ok_or(TokenFault::Claims)?),
-        (None, Some(name)) => Some(name.as_str()),
-        (None, None) if issuer.claims.tier.is_some() => return Err(TokenFault::Claims),
+        (None, Some(name)) => Some(name),
+        (None, None) if saying.names.tier.is_some() => return Err(TokenFault::Claims),
         (None, None) => None,
     };
     match name {

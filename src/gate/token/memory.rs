@@ -71,8 +71,9 @@ impl TokenMemory {
     }
 }
 
+/// What is known by the digest of something, the oldest of it forgotten first.
 #[derive(Debug)]
-struct Remembered<T> {
+pub(in crate::gate) struct Remembered<T> {
     entries: HashMap<KeyDigest, T>,
     /// Every entry once, the oldest first.
     order: VecDeque<KeyDigest>,
@@ -80,11 +81,15 @@ struct Remembered<T> {
 }
 
 impl<T> Remembered<T> {
-    fn of(most: usize) -> Remembered<T> {
+    pub(in crate::gate) fn of(most: usize) -> Remembered<T> {
         Remembered { entries: HashMap::new(), order: VecDeque::new(), most }
     }
 
-    fn keep(&mut self, token: KeyDigest, value: T) {
+    pub(in crate::gate) fn get(&self, token: KeyDigest) -> Option<&T> {
+        self.entries.get(&token)
+    }
+
+    pub(in crate::gate) fn keep(&mut self, token: KeyDigest, value: T) {
         if self.entries.insert(token, value).is_some() {
             return;
         }

@@ -43,8 +43,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
+use self::claims::Saying;
 use self::fault::TokenFault;
-use self::issuer::Issuer;
+use self::issuer::{Issuer, IssuerSettings};
 use self::signature::Algorithm;
 use super::key::ApiKey;
 use super::{Gate, GateTime};
@@ -196,7 +197,9 @@ impl Gate {
         if !tried.any(|key| key.verifies(token.message, &token.signature)) {
             return Err(TokenFault::Signature);
         }
-        let (subject, settings) = claims::settings_of(settings, &self.tiers, &token.claims)?;
+        let IssuerSettings { name, claims: names, tier, .. } = settings;
+        let saying = Saying { by: name, names, tier: tier.as_deref() };
+        let (subject, settings) = claims::settings_of(saying, &self.tiers, &token.claims)?;
         let used = self.subjects.used_by(&subject, &settings, at).ok_or(TokenFault::Subjects)?;
         let key = Arc::new(ApiKey { settings, used });
         Ok(Proven { key, window, issuer: Arc::clone(issuer), version })

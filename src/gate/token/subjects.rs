@@ -74,7 +74,7 @@ impl Subjects {
     }
 
     /// What a subject with these limits has used. `None`: there are too many that must not be forgotten.
-    pub(super) fn used_by(
+    pub(in crate::gate) fn used_by(
         &self,
         id: &SubjectId,
         settings: &KeySettings,

@@ -132,6 +132,7 @@ impl<N: Net> Gateway<N> {
             if gate.addresses.is_some() && !downstream.awaits_preamble {
                 gate.leave(downstream.address);
             }
+            self.authorising.forget(token);
             cx.run.reap(token);
         }
         Step::Wait

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{KeyMode, Route, Snapshot, Target};
+use crate::gate::authoriser::Comer;
 use crate::gate::named::named_in_target;
 use crate::gate::refusal::GateRefusal;
-use crate::gate::token::memory::TokenMemory;
 use crate::gate::{Asked, AskedModel, GateTime};
 use crate::gateway::client::route::{Routed, dialect_of};
 use crate::gateway::record::exchange::{Exchange, Visitor};
@@ -40,28 +40,49 @@ impl Exchange {
         }
     }
 
+    /// Goes on with the route of a request, once it is noted who has come there.
+    #[inline]
+    pub(crate) fn greet(
+        &mut self,
+        routed: Result<Routed, DownstreamFault>,
+        head: &RequestHead<'_>,
+        known: Option<(Comer, GateTime)>,
+        from: (IpAddr, Option<&str>),
+    ) -> Result<Routed, DownstreamFault> {
+        match (routed, known) {
+            (Ok(routed), None) => Ok(routed),
+            (Ok(routed), Some((known, at))) => {
+                self.meet(head, known, from, at.unix).map(|()| routed)
+            }
+            (Err(fault), _) => {
+                self.note_page(head);
+                self.told_in_words_of(head, Err(fault))
+            }
+        }
+    }
+
     /// Notes who has come. Where no route lets anybody in without a key, it is refused already; the body
     /// of such a request need not be read.
     #[cold]
-    pub(crate) fn meet(
+    fn meet(
         &mut self,
         head: &RequestHead<'_>,
-        snapshot: &Snapshot,
-        memory: &TokenMemory,
-        (client, certificate, at): (IpAddr, Option<&str>, GateTime),
+        known: Comer,
+        (client, certificate): (IpAddr, Option<&str>),
+        unix: u64,
     ) -> Result<(), DownstreamFault> {
-        let unix = at.unix;
-        let known = snapshot.gate.gate.identify(head, memory, at);
+        let Comer { who: known, challenge, .. } = known;
         let refusal = known.as_ref().err().copied();
         let stranger = known.is_err();
         self.aside_mut().visitor = Some(Box::new(Visitor {
             known,
+            challenge,
             client,
             certificate: certificate.map(Box::from),
             unix,
         }));
         match refusal {
-            Some(refusal) if stranger && !snapshot.admits_strangers() => {
+            Some(refusal) if stranger && !self.snapshot.admits_strangers() => {
                 self.dialect = Dialect::of(Setting::Auto, head.path);
                 Err(DownstreamFault::Gate(refusal))
             }
@@ -118,7 +139,7 @@ impl Exchange {
             None => AskedModel::None,
         };
         let visitor = self.aside.as_mut().and_then(|aside| aside.visitor.as_deref_mut());
-        let Some(Visitor { known, client, certificate, unix }) = visitor else {
+        let Some(Visitor { known, client, certificate, unix, .. }) = visitor else {
             let missing = GateRefusal::Missing;
             return if route.keys.admits(missing) { Ok(()) } else { Err(missing) };
         };

@@ -1,5 +1,6 @@
 //! Clients: their connections, their requests, and what they are told by us.
 
+pub(crate) mod authorising;
 pub(crate) mod connection;
 pub(crate) mod gate;
 pub(crate) mod preamble;

@@ -17,10 +17,8 @@ use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::gate::forwarded::client_of;
 use crate::gate::key::KeyDigest;
-use crate::gate::token::memory::TokenMemory;
 use crate::gate::{Gate, GateTime};
 use crate::gateway::Gateway;
-use crate::gateway::client::route::Routed;
 use crate::gateway::record::downstream::State;
 use crate::gateway::record::proof::Proof;
 use crate::http::head::{FieldSlots, HeadLimits, RequestHead, parse_request};
@@ -65,19 +63,6 @@ impl Snapshot {
             true => self.gate.gate.judge_address(head, peer, counted, now),
             false => (peer, Ok(())),
         }
-    }
-
-    /// Whether the token of a request has to be proven first.
-    #[cold]
-    pub(super) fn has_to_prove(
-        &self,
-        head: &RequestHead<'_>,
-        routed: &Result<Routed, DownstreamFault>,
-        memory: &TokenMemory,
-        at: GateTime,
-    ) -> bool {
-        let asks = routed.as_ref().is_ok_and(|routed| self.asks_for_key(routed));
-        asks && self.gate.gate.token_to_prove(head, memory, at).is_some()
     }
 }
 

@@ -6,7 +6,6 @@ use crate::gateway::Gateway;
 use crate::gateway::client::preamble::Introduced;
 use crate::gateway::client::request::Opened;
 use crate::gateway::record::downstream::State;
-use crate::gateway::record::proof::Proof;
 use crate::gateway::record::verdict::Step;
 use crate::http::head::{HeadError, may_be_complete};
 use crate::proxy::fault::Fault;
@@ -80,8 +79,8 @@ impl<N: Net> Gateway<N> {
             }
         }
         let downstream = self.downstreams.get(token)?;
-        if downstream.proof == Proof::Awaited {
-            return Some(Step::Wait);
+        if downstream.proof.is_awaited() {
+            return Some(self.wait_for_proof(token, cx));
         }
         let unscanned = downstream.socket.unscanned();
         let examined = downstream.examined as usize;
@@ -100,6 +99,7 @@ impl<N: Net> Gateway<N> {
                     self.await_proof(token, cx);
                     return Some(Step::Wait);
                 }
+                Opened::Unasked(question) => return Some(self.await_answer(token, *question, cx)),
                 Opened::Incomplete => {}
             }
         }

@@ -1,5 +1,7 @@
 //! Error replies of our own.
 
+use std::sync::Arc;
+
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
 use crate::gateway::record::exchange::Exchange;
@@ -30,6 +32,8 @@ pub(crate) struct ErrorContext {
     pub(crate) way: Way,
     /// What it says of CORS.
     pub(crate) for_page: Option<Vec<u8>>,
+    /// What the authoriser says has to be shown, where it has refused the request.
+    pub(crate) challenge: Option<Arc<str>>,
     /// What it says of the rates of its key.
     pub(crate) rate_fields: Option<FieldRules>,
 }
@@ -90,6 +94,7 @@ impl<N: Net> Gateway<N> {
             keep: false,
             way,
             for_page: None,
+            challenge: None,
             rate_fields: None,
         };
         self.reply(token, fault, &asked, cx);
@@ -120,7 +125,7 @@ impl<N: Net> Gateway<N> {
                 message: &message,
                 allow: fault.allow(),
                 retry_after: fault.retry_after(),
-                challenge: fault.challenge(),
+                challenge: asked.challenge.as_deref().or(fault.challenge()),
                 date: date.line(cx.now, &cx.net),
                 close: !asked.keep,
                 request_id: asked.id.as_ref().map(RequestId::as_bytes),

@@ -9,7 +9,10 @@ use std::rc::Rc;
 use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::flow::relay::{Flow, Mode};
-use crate::gate::Principal;
+use crate::gate::authoriser::memory::Judged;
+use crate::gate::authoriser::question::AuthQuestion;
+use crate::gate::authoriser::{Comer, First, Memories, Origin};
+use crate::gate::{GateTime, Principal};
 use crate::gateway::Gateway;
 use crate::gateway::client::proving::gate_time;
 use crate::gateway::record::attempt::Attempt;
@@ -45,6 +48,8 @@ pub(crate) enum Opened {
     Exchange,
     /// The head is whole, and its token has to be proven before it is opened.
     Unproven,
+    /// The head is whole, and the authoriser has to be asked before it is opened.
+    Unasked(Box<AuthQuestion>),
     /// The exchange is open, and can only end with this error.
     Faulty(DownstreamFault),
     Refused(HeadError),
@@ -70,10 +75,22 @@ impl<N: Net> Gateway<N> {
         let certificate = downstream.socket.peer();
         let routed = snapshot.route_of(&head, model, Asker { id: id.as_bytes(), certificate });
         let counted = std::mem::take(&mut downstream.proof) == Proof::Over;
+        let answered = if counted { self.authorising.take(token) } else { None };
         let (client, admitted) = snapshot.admit(&head, downstream.address, counted, cx.now);
-        let may_prove = snapshot.gate.gate.takes_tokens() && admitted.is_ok();
-        if may_prove && snapshot.has_to_prove(&head, &routed, &self.tokens, gate_time(cx)) {
-            return Opened::Unproven;
+        let asks =
+            admitted.is_ok() && routed.as_ref().is_ok_and(|routed| snapshot.asks_for_key(routed));
+        let mut known = None;
+        if asks {
+            let memories = Memories { tokens: &self.tokens, answers: self.authorising.memory() };
+            let origin = Origin { client, sealed: downstream.socket.is_sealed() };
+            let at = gate_time(cx);
+            match snapshot.who_comes(&head, origin, memories, answered, at) {
+                Ok(who) => {
+                    self.desk.tally.auth_remembered.add(u64::from(who.remembered));
+                    known = Some((who, at));
+                }
+                Err(first) => return first,
+            }
         }
         // What a client waits before it says anything is no step of a request.
         if let State::Head { began, .. } = downstream.state
@@ -90,18 +107,8 @@ impl<N: Net> Gateway<N> {
         exchange.keep_alive &= !last;
         let (groups, buffers) = (&mut self.groups, &mut self.desk.buffers);
         exchange.note_client(client, downstream.address);
-        let entered = match admitted.and(routed) {
-            Ok(routed) if snapshot.asks_for_key(&routed) => {
-                let who = (client, certificate, gate_time(cx));
-                exchange.meet(&head, snapshot, &self.tokens, who).map(|()| routed)
-            }
-            Ok(routed) => Ok(routed),
-            Err(fault) => {
-                exchange.note_page(&head);
-                exchange.told_in_words_of(&head, Err(fault))
-            }
-        };
-        let entered = entered.and_then(|routed| {
+        let greeted = exchange.greet(admitted.and(routed), &head, known, (client, certificate));
+        let entered = greeted.and_then(|routed| {
             let routed = exchange.by_model_of_key(routed, &head);
             let body = &downstream.socket.unscanned()[head.length..];
             exchange.enter(routed, (&head, body, certificate), snapshot, groups, cx.now)
@@ -122,6 +129,25 @@ impl<N: Net> Gateway<N> {
             Ok(()) => Opened::Exchange,
             Err(fault) => Opened::Faulty(fault),
         }
+    }
+}
+
+impl Snapshot {
+    /// Who comes with a request whose route wants to know it, or what has to be done first.
+    #[cold]
+    fn who_comes(
+        &self,
+        head: &RequestHead<'_>,
+        origin: Origin,
+        memories: Memories<'_>,
+        answered: Option<Judged>,
+        at: GateTime,
+    ) -> Result<Comer, Opened> {
+        let known = self.gate.gate.who_comes(head, origin, memories, answered, at);
+        known.map_err(|first| match first {
+            First::Prove => Opened::Unproven,
+            First::Ask(question) => Opened::Unasked(question),
+        })
     }
 }
 
@@ -176,7 +202,9 @@ impl Exchange {
             return None;
         }
         let token = self.principal().and_then(Principal::token);
-        let ours = |place: usize, value: &[u8]| gate.keeps_to_itself(token, place, value);
+        // By which of them the authoriser has let it in it does not say.
+        let all = self.principal().is_some_and(Principal::is_authorised);
+        let ours = |place: usize, value: &[u8]| all || gate.keeps_to_itself(token, place, value);
         Some(credential::fields_that(ours, head.fields))
     }
 

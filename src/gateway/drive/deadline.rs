@@ -8,6 +8,7 @@ use crate::gateway::client::connection::HANDSHAKE;
 use crate::gateway::record::downstream::{Downstream, State};
 use crate::gateway::record::exchange::Exchange;
 use crate::gateway::record::peer::{Peer, ResponderState};
+use crate::gateway::record::proof::Proof;
 use crate::proxy::exchange::{Timer, Waiting, deadline};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
@@ -63,6 +64,10 @@ impl<N: Net> Gateway<N> {
             State::Handshake { since } => {
                 let limit = since + HANDSHAKE;
                 if self.life.dismisses_idle() { limit.min(cx.now + GREETING) } else { limit }
+            }
+            State::Head { since, .. } if downstream.proof == Proof::Asked => {
+                let authoriser = self.generations.latest().gate.gate.authoriser.as_ref();
+                authoriser.map_or(since, |it| since + it.settings.timeout)
             }
             State::Head { since, .. } => {
                 let silent = downstream.socket.unscanned().is_empty();

@@ -4,6 +4,7 @@
 use crate::clock::Instant;
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::State;
+use crate::gateway::record::proof::Proof;
 use crate::gateway::record::verdict::Failed;
 use crate::proxy::fault::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::reactor::net::Net;
@@ -36,6 +37,9 @@ impl<N: Net> Gateway<N> {
             {
                 self.refuse(token, &Fault::Local(LocalFault::Buffers), cx);
                 self.enqueue(token, &mut cx.run);
+            }
+            State::Head { .. } if downstream.proof == Proof::Asked => {
+                self.give_up_answer(token, cx);
             }
             State::Head { .. } if !downstream.socket.unscanned().is_empty() => {
                 let fault = Fault::Downstream(DownstreamFault::HeadTimeout);

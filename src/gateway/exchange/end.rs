@@ -137,6 +137,7 @@ impl<N: Net> Gateway<N> {
                         && !self.life.is_draining(),
                     way: Way::of(exchange, &fault, &self.endpoint_names()),
                     for_page: exchange.lines_for_page(),
+                    challenge: exchange.challenge_for(&fault),
                     rate_fields: exchange.rate_fields(cx.now),
                 };
                 self.reply(token, &fault, &asked, cx);

@@ -26,6 +26,7 @@ impl<N: Net> Gateway<N> {
         }
         self.generations.follow(Arc::unwrap_or_clone(snapshot));
         self.tokens.clear();
+        self.renew_authorising(cx);
         let latest = Rc::clone(self.generations.latest());
         for connection in self.groups.follow(&latest, loads, self.chance.seed(), cx.now) {
             self.close_upstream(connection, cx);

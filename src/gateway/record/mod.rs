@@ -4,6 +4,7 @@
 //! owner by token. No record points at another, so one drive can borrow both tables at once.
 
 pub mod attempt;
+pub(crate) mod authorising;
 pub mod commit;
 pub mod downstream;
 pub mod exchange;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::gate::authoriser::fault::AuthFault;
 use crate::gate::budget::Period;
 use crate::gate::refusal::{Bar, RateOf};
 use crate::gate::token::fault::TokenFault;
@@ -37,7 +38,7 @@ fn faults() -> Vec<Fault> {
             | DownstreamFault::Gone
             | DownstreamFault::PluginRefused(_)
             | DownstreamFault::Gate(_)
-            | DownstreamFault::Refused => 41,
+            | DownstreamFault::Refused => 45,
         },
         Fault::Upstream(fault) => match fault {
             UpstreamFault::Connect(_)
@@ -121,6 +122,10 @@ fn faults() -> Vec<Fault> {
         DownstreamFault::Gate(GateRefusal::Token(TokenFault::Unavailable)),
         DownstreamFault::Gate(GateRefusal::Token(TokenFault::Claims)),
         DownstreamFault::Gate(GateRefusal::Token(TokenFault::Subjects)),
+        DownstreamFault::Gate(GateRefusal::Auth(AuthFault::Denied)),
+        DownstreamFault::Gate(GateRefusal::Auth(AuthFault::Forbidden)),
+        DownstreamFault::Gate(GateRefusal::Auth(AuthFault::Unavailable)),
+        DownstreamFault::Gate(GateRefusal::Auth(AuthFault::Unclear)),
         DownstreamFault::Gate(GateRefusal::Forbidden(Bar::Route)),
         DownstreamFault::Gate(GateRefusal::Rate(RateOf::Requests, Duration::from_secs(3))),
         DownstreamFault::Gate(GateRefusal::Concurrency),
@@ -237,6 +242,9 @@ fn who_may_come_again_is_told_when() {
             Fault::Downstream(DownstreamFault::Gate(GateRefusal::Concurrency)) => Some(1),
             Fault::Downstream(DownstreamFault::Gate(GateRefusal::Token(
                 TokenFault::Unavailable | TokenFault::Subjects,
+            ))) => Some(2),
+            Fault::Downstream(DownstreamFault::Gate(GateRefusal::Auth(
+                AuthFault::Unavailable | AuthFault::Unclear,
             ))) => Some(2),
             Fault::Downstream(DownstreamFault::Gate(
                 GateRefusal::Rate(..) | GateRefusal::Budget(..) | GateRefusal::AddressRate(_),

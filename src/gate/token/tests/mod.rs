@@ -262,7 +262,7 @@ fn opens(gate: &Gate, fields: &[(&str, &str)]) -> Result<Vec<String>, GateRefusa
     let who = gate.identify(&head, &memory, at(0))?;
     let kept = fields.iter().filter(|(name, value)| {
         let place = FIELDS.iter().position(|field| field == name).expect("a field of keys");
-        gate.keeps_to_itself(who.token, place, value.as_bytes())
+        gate.keeps_to_itself(who.token(), place, value.as_bytes())
     });
     Ok(kept.map(|(name, _)| (*name).to_owned()).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::EndpointId;
@@ -76,6 +77,8 @@ pub struct Aside {
 pub struct Visitor {
     /// By a key of ours; why not, else.
     pub known: Result<Principal, GateRefusal>,
+    /// What the authoriser says has to be shown instead.
+    pub challenge: Option<Arc<str>>,
     pub client: IpAddr,
     /// Who the client has proved to be by a certificate.
     pub certificate: Option<Box<str>>,

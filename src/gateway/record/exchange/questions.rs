@@ -2,6 +2,7 @@
 //! what it waits for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Aside, Exchange, Leave};
@@ -11,7 +12,9 @@ use crate::config::snapshot::{
 };
 use crate::flow::relay::{Flow, FlowState};
 use crate::gate::Principal;
+use crate::gate::authoriser::fault::AuthFault;
 use crate::gate::fields::{NAMES, rate_fields};
+use crate::gate::refusal::GateRefusal;
 use crate::gateway::record::peer::{Line, Peer};
 use crate::gateway::record::upstream::UpstreamConnection;
 use crate::http::cors;
@@ -19,6 +22,7 @@ use crate::http::field_rules::FieldRules;
 use crate::http::head::Version;
 use crate::proxy::cors::AskingPage;
 use crate::proxy::exchange::{Phase, Waiting};
+use crate::proxy::fault::{DownstreamFault, Fault};
 use crate::service::fault::heartbeat;
 use crate::service::{Dialect, Observer};
 
@@ -229,6 +233,14 @@ impl Exchange {
     /// Who has come, if by a key of ours.
     pub fn principal(&self) -> Option<&Principal> {
         self.aside.as_ref()?.visitor.as_ref()?.known.as_ref().ok()
+    }
+
+    /// What the authoriser says has to be shown, if it is the one who has refused the request.
+    pub(crate) fn challenge_for(&self, fault: &Fault) -> Option<Arc<str>> {
+        let refusal = GateRefusal::Auth(AuthFault::Denied);
+        let is_its =
+            matches!(fault, Fault::Downstream(DownstreamFault::Gate(why)) if *why == refusal);
+        self.aside.as_ref()?.visitor.as_ref()?.challenge.clone().filter(|_| is_its)
     }
 
     /// What its answer says of the rates of its key, if that has any. What a server says of its own goes.
