@@ -89,7 +89,6 @@ pub fn start_on(
         loads: Arc::clone(&verdicts.loads),
         spans: records.exporter.as_ref().map(|exporter| Arc::clone(&exporter.queue.counts)),
     };
-    let spent = SpentKeeper::start(&snapshot, || sys::time_of_day().as_secs());
     let control = Control {
         fleet: take_place(&snapshot, place, &handles, (desk.as_ref(), &verdicts))?,
         admin: desk.as_ref().map(|desk| desk.remote(handles, &snapshot)),
@@ -110,7 +109,7 @@ pub fn start_on(
         discovered,
         issuers: Arc::default(),
         authoriser: Arc::default(),
-        spent: spent.map_err(StartError::System)?.map(Arc::new),
+        spent: keep_spent(&snapshot).map_err(StartError::System)?,
     };
     let lookout = look_out(&control, &snapshot, &loads).map_err(StartError::System)?;
     let stopped = |error| stop_again(&control, error);
@@ -121,6 +120,10 @@ pub fn start_on(
     let admin = admin.transpose().map_err(stopped)?;
     control.check_health(&work.snapshot).map_err(stopped)?;
     Ok(Server { addresses, workers, control, counters, admin, exporter: records.exporter })
+}
+
+fn keep_spent(snapshot: &Arc<Snapshot>) -> io::Result<Option<Arc<SpentKeeper>>> {
+    Ok(SpentKeeper::start(snapshot, || sys::time_of_day().as_secs())?.map(Arc::new))
 }
 
 /// Gateways that know of each other, and start together, do not ask the same endpoint first.

@@ -496,6 +496,7 @@ const WALL_CLOCK: &[(&str, &str)] = &[
     ("config/store.rs", "certificates"),
     ("control/admin/feeds.rs", "shown"),
     ("control/admin/office.rs", "shown"),
+    ("control/authoriser.rs", "certificates"),
     ("control/discovery/api.rs", "certificates"),
     ("control/etcd.rs", "certificates"),
     ("control/fleet/load.rs", "shown"),

@@ -92,10 +92,7 @@ impl<N: Net> Gateway<N> {
                 Err(first) => return first,
             }
         }
-        // What a client waits before it says anything is no step of a request.
-        if let State::Head { began, .. } = downstream.state
-            && began != Instant::NEVER
-        {
+        if let Some(began) = downstream.state.head_began() {
             self.desk.tally.hops[0].record_span(began, cx.now);
         }
         downstream.requests += 1;
