@@ -152,6 +152,29 @@ fn llama_cpp_through_the_gateway_is_llama_cpp() {
 }
 
 #[test]
+fn the_openai_sdk_reads_llama_cpp_over_https_while_it_writes() {
+    let _alone = one_at_a_time();
+    let server = Server::llama();
+    let folder = Temporary::folder("tls");
+    let file = |name: &str| folder.path().join(name).to_str().expect("a path in UTF-8").to_owned();
+    let (certificate, key) = (file("cert.pem"), file("key.pem"));
+    let made = std::process::Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        .args(["cert", "--self-signed", "--certificate", &certificate, "--key", &key])
+        .output()
+        .expect("the binary starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let port = free_port();
+    let section = format!(
+        "[server.tls]\nlisten = [\"127.0.0.1:{port}\"]\n\
+         certificates = [{{ certificate = \"{certificate}\", key = \"{key}\" }}]\n\n"
+    );
+    let gateway = Gateway::with(server.address(), &section);
+    let url = format!("https://localhost:{port}");
+    script("llama_tls.py", &[&url, &certificate, "--direct", &server.url("")]);
+    gateway.stop();
+}
+
+#[test]
 fn the_sdks_of_openai_and_anthropic_before_servers_of_the_other_dialect() {
     let _alone = one_at_a_time();
     let (llama, tools) = (Server::llama(), Server::start("tool_server.py", &[]));
