@@ -121,3 +121,13 @@ impl<N: Net> Gateway<N> {
         None
     }
 }
+
+impl State {
+    /// When the first byte of a head came: what a client waits before it says anything is no step of a request.
+    pub fn head_began(self) -> Option<Instant> {
+        match self {
+            State::Head { began, .. } => Some(began).filter(|began| *began != Instant::NEVER),
+            _ => None,
+        }
+    }
+}

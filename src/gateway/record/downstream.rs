@@ -58,16 +58,6 @@ pub enum State {
     Closed,
 }
 
-impl State {
-    /// When the first byte of a head came: what a client waits before it says anything is no step of a request.
-    pub fn head_began(self) -> Option<Instant> {
-        match self {
-            State::Head { began, .. } => Some(began).filter(|began| *began != Instant::NEVER),
-            _ => None,
-        }
-    }
-}
-
 /// What follows when everything has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
