@@ -239,6 +239,7 @@ impl Lifecycle {
         if let Source::Store(store) = &mut self.source {
             store.tell(number, &self.refused);
             if self.refused.is_empty() {
+                self.control.config().note_revision(store.revision());
                 store.keep(&text);
             }
         }

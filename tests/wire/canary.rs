@@ -534,6 +534,24 @@ fn a_candidate_is_promoted_or_stopped_though_the_leader_of_the_store_dies_meanwh
 }
 
 #[test]
+fn who_has_tried_a_candidate_that_is_promoted_is_not_behind() {
+    let (server, streaming) = (server().to_string(), nobody());
+    let text = |answer| fleet_config(answer, &server, &streaming) + "[fleet]\nttl = \"3s\"\n";
+    let fleet = Fleet::start(&text("one"));
+    let name = fleet.try_first(&text("two"), &["--watch", "1s", "--requests", "0"]);
+    for (_, gateway) in &fleet.gateways {
+        gateway.wait_for_log(&format!("change 2 was promoted by {name}"));
+    }
+    let in_step = || {
+        let told: Value =
+            serde_json::from_str(&admin(fleet.gateway(name), "/fleet")).unwrap_or_default();
+        let members = told["members"].as_array().cloned().unwrap_or_default();
+        members.len() == 3 && members.iter().all(|member| member["revision_behind"] == 0)
+    };
+    fleet.wait_until("all are of one revision", in_step);
+}
+
+#[test]
 fn the_successor_of_a_gateway_that_tries_a_candidate_goes_on_trying_it() {
     let (server, streaming) = (server().to_string(), streams(400).to_string());
     let fleet = Fleet::start(&fleet_config("one", &server, &streaming));
