@@ -66,10 +66,15 @@ fn who_leaves_while_the_authoriser_is_asked_leaves_nothing_behind() {
     let (authoriser, line) = authoriser();
     let mut world = Simulation::new(seed!()).configure(|snapshot| asks(&authoriser, snapshot));
     for number in 0..50 {
-        world.start(visit(number).leave());
+        world.start(visit(number).pause(20 * LATENCY).leave());
     }
+    world.run_for(10 * LATENCY);
+    let asked: Vec<_> = line.try_iter().collect();
+    assert_eq!(asked.len(), 50);
+    assert!(asked.iter().all(|asking| authoriser.foyer.begin(asking)), "they wait");
+    world.run_for(20 * LATENCY);
+    assert!(asked.iter().all(|asking| !authoriser.foyer.begin(asking)), "nobody does");
     world.run();
-    assert!(line.try_iter().all(|asking| !authoriser.foyer.begin(&asking)));
     world.assert_clean();
 }
 
@@ -87,5 +92,6 @@ fn a_reload_has_those_who_wait_looked_at_anew() {
     for client in clients {
         assert_eq!(world.received(client).status(), 200);
     }
+    assert_eq!(world.gateway().counters.auth_failed.get(), 0, "at once, not when time is over");
     world.assert_clean();
 }
