@@ -130,6 +130,8 @@ impl Control {
         raise_descriptor_limit(snapshot)?;
         // Before a worker tells a list of the new generation.
         self.list_models(snapshot).map_err(StartError::System)?;
+        // Before a worker asks for a share of a key that is new. It waits for a thread that looks at the loads.
+        self.fleet.iter().for_each(|fleet| fleet.follow(snapshot));
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         *loads = loads.follow(snapshot);
         let is_here = |id| snapshot.upstreams.iter().any(|upstream| upstream.id == id);
@@ -139,8 +141,6 @@ impl Control {
         self.watch_ports(snapshot);
         self.wake_servers(snapshot, &loads).map_err(StartError::System)?;
         self.spent.iter().for_each(|spent| spent.follow(snapshot));
-        // Before a worker asks for a share of a key that is new.
-        self.fleet.iter().for_each(|fleet| fleet.follow(snapshot));
         self.issuers.follow(snapshot).map_err(StartError::System)?;
         self.authoriser.follow(snapshot).map_err(StartError::System)?;
         self.tell(|| Command::Reload(Arc::clone(snapshot), loads.clone()));

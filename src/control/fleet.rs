@@ -115,7 +115,12 @@ impl FleetKeeper {
         let (done, followed) = mpsc::channel();
         let order = Order::Follow(Arc::clone(&snapshot.gate.gate), done);
         if self.orders.send(order).is_ok() {
-            let _ = followed.recv_timeout(PATIENCE);
+            let waited = followed.recv_timeout(PATIENCE);
+            if waited.is_err() {
+                log::info!(
+                    "fleet: the shares are not settled yet; keys go on with those that they have"
+                );
+            }
         }
     }
 
