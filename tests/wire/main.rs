@@ -63,6 +63,7 @@ mod reload;
 mod restarts;
 mod rewriting;
 mod routing;
+mod secrets;
 mod selection;
 mod shown;
 mod smuggling;

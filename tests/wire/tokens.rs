@@ -16,23 +16,23 @@ use crate::harness::{Gateway, Message, PATIENCE, Peer, Upstream, signal};
 
 const BODY: &str = r#"{"model":"llama-3"}"#;
 
-struct Signer {
+pub struct Signer {
     id: &'static str,
     key: Ed25519KeyPair,
 }
 
 impl Signer {
-    fn new(id: &'static str) -> Signer {
+    pub fn new(id: &'static str) -> Signer {
         Signer { id, key: Ed25519KeyPair::generate().expect("a key") }
     }
 
-    fn jwk(&self) -> Value {
+    pub fn jwk(&self) -> Value {
         let x = URL_SAFE_NO_PAD.encode(self.key.public_key());
         json!({"kty": "OKP", "crv": "Ed25519", "kid": self.id, "x": x})
     }
 
     /// Good for an hour, but for what stands in `with`.
-    fn token(&self, with: Value) -> String {
+    pub fn token(&self, with: Value) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
         let mut claims = json!({"iss": "https://corp.test", "aud": "gateway", "sub": "ann",
             "exp": now + 3_600});

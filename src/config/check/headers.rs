@@ -18,16 +18,24 @@ const VALUE_MAX: usize = 8 << 10;
 /// The fields in which clients put a key, by the SDKs of OpenAI, Anthropic, Azure and Google.
 const KEY_FIELDS: [&str; 4] = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
 
-/// Fields whose value is a secret as a rule: one that is written in the file is not shown.
-const SECRET_FIELDS: [&str; 7] = [
+/// A field that has one of these words in its name has a secret as its value, as a rule: one that is written
+/// in the file is not shown.
+const SECRET_WORDS: [&str; 9] = [
     "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "proxy-authorization",
+    "auth",
+    "key",
+    "apikey",
+    "token",
+    "secret",
+    "password",
     "cookie",
-    "set-cookie",
+    "credential",
 ];
+
+/// Whether the value of a field is nobody's who may look at the configuration: `x-api-key`, `X_Auth_Token`.
+fn is_secret(name: &str) -> bool {
+    name.split(['-', '_', '.']).any(|word| SECRET_WORDS.contains(&&*word.to_ascii_lowercase()))
+}
 
 /// The table of this name; empty where there is none.
 pub(super) fn rules(
@@ -55,7 +63,7 @@ pub(super) fn rules(
         for (field_name, field) in entries(&mut section, kind, report) {
             if let Some(value) = value(&field, environment, report) {
                 let key = format!("{name}.{kind}.{}", shown_key(&field_name));
-                written.push(match SECRET_FIELDS.contains(&&*field_name) && !field.is_table() {
+                written.push(match is_secret(&field_name) && !field.is_table() {
                     // What is printed is shown to whoever may look.
                     true => (format!("# {key}"), "what stands in the file".to_owned()),
                     false => (key, value.written),
