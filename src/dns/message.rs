@@ -137,7 +137,8 @@ fn answer(packet: &Packet<'_>, asked: Name<'_>, kind: Kind) -> Answer {
         note(ttl, &mut least);
         name = target.clone();
     }
-    let is_alias = least.is_some() && packet.rcode() == RCODE::NoError;
+    // The root is nobody's other name.
+    let is_alias = least.is_some() && packet.rcode() == RCODE::NoError && !is_root(&name);
     let soa = packet.name_servers.iter().find_map(|record| match &record.rdata {
         RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
         _ => None,
@@ -153,7 +154,8 @@ fn record_of(data: &RData<'_>, kind: Kind) -> Option<Record> {
     match (data, kind) {
         (RData::A(a), Kind::A) => Some(Record::Address(IpAddr::V4(a.address.into()))),
         (RData::AAAA(aaaa), Kind::Aaaa) => Some(Record::Address(IpAddr::V6(aaaa.address.into()))),
-        (RData::SRV(srv), Kind::Srv) => Some(Record::Service(SrvTarget {
+        // A service at the root is one that there is not (RFC 2782).
+        (RData::SRV(srv), Kind::Srv) if !is_root(&srv.target) => Some(Record::Service(SrvTarget {
             target: srv.target.to_string(),
             port: srv.port,
             priority: srv.priority,
@@ -161,4 +163,8 @@ fn record_of(data: &RData<'_>, kind: Kind) -> Option<Record> {
         })),
         _ => None,
     }
+}
+
+fn is_root(name: &Name<'_>) -> bool {
+    name.get_labels().is_empty()
 }

@@ -30,6 +30,10 @@ fn alias(name: &'static str) -> RData<'static> {
     RData::CNAME(CNAME(Name::new_unchecked(name)))
 }
 
+fn srv(target: &'static str) -> SRV<'static> {
+    SRV { priority: 5, weight: 9, port: 8000, target: Name::new_unchecked(target) }
+}
+
 fn soa(minimum: u32) -> RData<'static> {
     let name = || Name::new_unchecked("ns.test");
     let (serial, refresh, retry, expire) = (1, 1, 1, 1);
@@ -102,6 +106,30 @@ fn what_is_not_there_is_so_for_as_long_as_its_zone_says() {
         it.name_servers = vec![record("test", 5, soa(12))];
     });
     assert_eq!(dangling.0, Outcome::Nothing);
+}
+
+#[test]
+fn the_root_serves_nobody() {
+    let nothing = Answer { outcome: Outcome::Nothing, ttl: None };
+    for (kind, data) in
+        [(Kind::A, RData::CNAME(CNAME(Name::new_unchecked("")))), (Kind::Srv, RData::SRV(srv("")))]
+    {
+        let say = move |it: &mut Packet<'_>| {
+            it.answers = vec![record("a.test", 60, data.clone())];
+        };
+        assert_eq!(reading(kind, &say), Reading::Answer(nothing.clone()), "{kind:?}");
+    }
+    // Beside one that there is, it is passed over.
+    let both = reading(Kind::Srv, &|it| {
+        it.answers = ["", "b.test"].map(|name| record("a.test", 60, RData::SRV(srv(name)))).into();
+    });
+    let Reading::Answer(Answer { outcome: Outcome::Records(records), .. }) = both else {
+        panic!("{both:?}")
+    };
+    assert!(
+        matches!(&records[..], [Record::Service(one)] if one.target == "b.test"),
+        "{records:?}"
+    );
 }
 
 #[test]
@@ -262,9 +290,8 @@ fn services_are_told_with_port_priority_and_weight_and_no_name_is_looked_up_twic
         |it| {
             let name = it.questions[0].qname.to_string();
             if name.starts_with("_http") {
-                let target = Name::new_unchecked("gpu.test");
-                let srv = SRV { priority: 5, weight: 9, port: 8000, target };
-                it.answers = vec![record("_http._tcp.test", 60, RData::SRV(srv))];
+                let target = RData::SRV(srv("gpu.test"));
+                it.answers = vec![record("_http._tcp.test", 60, target)];
             } else {
                 *it.rcode_mut() = RCODE::NameError;
                 it.name_servers = vec![record("test", 300, soa(60))];
