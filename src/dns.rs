@@ -87,6 +87,25 @@ impl std::fmt::Display for LookupFailure {
 
 type Lookup<T> = Result<LookedUp<T>, LookupFailure>;
 
+/// The addresses, services and aliases that bytes tell of a name, where they are an answer with this id:
+/// for whoever tries bytes on what reads them.
+pub fn told_by(bytes: &[u8], id: u16, name: &str) -> Vec<String> {
+    let read = |kind| match message::read(bytes, id, name, kind) {
+        message::Reading::Answer(Answer { outcome: Outcome::Records(records), .. }) => records,
+        _ => Vec::new(),
+    };
+    let kinds = [Kind::A, Kind::Aaaa, Kind::Srv];
+    let shown = |record| match record {
+        Record::Address(address) => address.to_string(),
+        Record::Service(service) => service.target,
+    };
+    let aliases = kinds.into_iter().filter_map(|kind| match message::read(bytes, id, name, kind) {
+        message::Reading::Answer(Answer { outcome: Outcome::Alias(alias), .. }) => Some(alias),
+        _ => None,
+    });
+    kinds.into_iter().flat_map(read).map(shown).chain(aliases).collect()
+}
+
 /// Looks names up, and remembers what was answered.
 #[derive(Debug, Default)]
 pub struct Resolver {
