@@ -203,7 +203,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
     ("aws_lc_rs", &["gate", "tls"]),
-    ("base64", &["cli", "control", "gate"]),
+    ("base64", &["cli", "control", "gate", "tls"]),
     ("similar", &["cli"]),
     ("sha2", &["gate", "plugins", "proxy", "tls"]),
     ("subtle", &["gate"]),
