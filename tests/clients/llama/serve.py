@@ -3,7 +3,7 @@
     serve.py PORT MODEL.gguf [--tools] [--lifeline]
 
 Prints `ready ADDRESS:PORT` when it answers. Four slots of 4,096 tokens, one thread; `/slots`
-shows which of them are at work. With `--tools` tools, calls and results stand in the prompt, as
+shows which of them are at work, and `/metrics` how long they took. With `--tools` tools, calls and results stand in the prompt, as
 tools.jinja has it; the model's own template leaves them out.
 """
 
@@ -28,6 +28,7 @@ def main(port, model, tools):
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1
     parameters.endpoint_slots = True
+    parameters.endpoint_metrics = True
     parameters.ui = False
     if tools:
         parameters.use_jinja = True
