@@ -1,7 +1,7 @@
 //! `sluicegate key`: keys of clients, made, listed, revoked and rotated in a keys file.
 //!
 //! A secret is shown once, on standard output and alone, so that a script can take it; the file has its
-//! hash.
+//! hash. A key that is a certificate's has none, and nothing is shown of it.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use super::{Exit, complain};
 use crate::config::keys_file::{self, KeysFileError};
-use crate::config::snapshot::{KeyDigest, KeySettings, SECRET_PREFIX};
+use crate::config::snapshot::{KeyDigest, KeyHolder, KeySettings, Pattern, SECRET_PREFIX};
 use crate::config::units;
 use crate::escape::escaped;
 use crate::files::{self, Unread};
@@ -36,7 +36,8 @@ pub struct KeyArguments {
 
 #[derive(Subcommand, Clone, Debug)]
 pub enum KeyCommand {
-    /// Make a key: its secret is printed, once, and its hash is written to the file
+    /// Make a key: its secret is printed, once, and its hash is written to the file; or one for clients with a
+    /// certificate, which has no secret
     New(Box<NewArguments>),
     /// List the keys of a file
     List(FileArgument),
@@ -80,6 +81,9 @@ pub struct NewArguments {
     /// A network that it may be used from, such as 10.0.0.0/8; may be repeated [default: all]
     #[arg(long = "network", value_name = "NETWORK")]
     pub networks: Vec<String>,
+    /// Who comes in with a certificate alone, such as agent-*, instead of a secret; may be repeated
+    #[arg(long = "certificate", value_name = "PATTERN", conflicts_with = "certificates")]
+    pub holders: Vec<String>,
     /// Who its client has to prove to be by a certificate, such as agent-*; may be repeated [default: nobody]
     #[arg(long = "client-certificate", value_name = "PATTERN")]
     pub certificates: Vec<String>,
@@ -124,12 +128,23 @@ fn make(new: &NewArguments) -> Result<(), String> {
     let file = &new.file.file;
     let _alone = alone(file)?;
     let before = read(file, true)?;
-    let (secret, digest) = secret()?;
+    let secret = new.holders.is_empty().then(secret).transpose()?;
+    let holder = match &secret {
+        Some((_, digest)) => KeyHolder::Secret(*digest),
+        None => KeyHolder::Certificate(new.holders.iter().map(Pattern::new).collect()),
+    };
     let told = |error| told(file, &new.name, error);
     let text = before.as_deref().unwrap_or_default();
-    let text = keys_file::add(text, &new.name, digest, &lines(new)).map_err(told)?;
+    let text = keys_file::add(text, &new.name, &holder, &lines(new)).map_err(told)?;
     write(file, &text, before.is_some())?;
-    show(&secret, &format!("{}: the key {:?} is made", file.display(), new.name))
+    let said = format!("{}: the key {:?} is made", file.display(), new.name);
+    match secret {
+        Some((secret, _)) => show(&secret, &said),
+        None => {
+            eprintln!("{}", escaped(&format!("{said}; it has no secret")));
+            Ok(())
+        }
+    }
 }
 
 /// The lines of a key beside its hash.
@@ -201,10 +216,18 @@ fn list(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// One key in one line: its name, the beginning of its hash, and what it says.
+/// One key in one line: its name, the beginning of its hash or whose certificate it is, and what it says.
 fn row(key: &KeySettings, now: u64) -> String {
-    let hash: String = key.digest.to_string().chars().take("sha256:".len() + 8).collect();
-    let mut row = format!("{:<24} {hash}…", key.name);
+    let names = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let holder = match &key.holder {
+        KeyHolder::Secret(digest) => {
+            let digest = digest.to_string();
+            let beginning: String = digest.chars().take("sha256:".len() + 8).collect();
+            format!("{beginning}…")
+        }
+        KeyHolder::Certificate(holders) => format!("certificate {}", names(holders).join(",")),
+    };
+    let mut row = format!("{:<24} {holder}", key.name);
     let mut tell = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             // Writing to a String cannot fail.
@@ -217,9 +240,9 @@ fn row(key: &KeySettings, now: u64) -> String {
     tell("expired", key.expires.filter(|end| *end <= now).map(|_| "already".to_owned()));
     tell("old secret until", key.previous.map(|(_, until)| timestamp::written(until)));
     tell("routes", some(key.routes.clone()));
-    tell("models", some(key.models.iter().map(ToString::to_string).collect()));
+    tell("models", some(names(&key.models)));
     tell("networks", some(key.networks.iter().map(ToString::to_string).collect()));
-    tell("certificates", some(key.certificates.iter().map(ToString::to_string).collect()));
+    tell("certificates", some(names(&key.certificates)));
     tell("priority", key.priority.map(|it| it.to_string()));
     tell("concurrency", key.concurrency.map(|it| it.to_string()));
     tell("requests/min", number(key.requests_per_minute));
@@ -278,6 +301,9 @@ fn told(file: &Path, name: &str, error: KeysFileError) -> String {
     let place = file.display();
     match error {
         KeysFileError::Taken => format!("{place}: there is a key {name:?} already"),
+        KeysFileError::NoSecret => {
+            format!("{place}: the key {name:?} is a certificate's, and has no secret to change")
+        }
         KeysFileError::NoSuchKey => format!("{place}: there is no key {name:?}"),
         KeysFileError::Unwritable(problems) if problems.is_empty() => format!(
             "{place}: the key {name:?} is written in a form that is not changed here; change it by hand"

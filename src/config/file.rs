@@ -135,6 +135,11 @@ impl<'d> Section<'d> {
         self.get(key)
     }
 
+    /// Whether there is a field of that name.
+    pub fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
     /// The field of that name, which has to be there.
     pub fn require(&mut self, key: &'static str, report: &mut Report) -> Option<Field<'d>> {
         let field = self.take(key);

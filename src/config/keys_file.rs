@@ -14,7 +14,7 @@
 use super::Problem;
 use super::check;
 use super::show;
-use super::snapshot::{KeyDigest, KeySettings};
+use super::snapshot::{KeyDigest, KeyHolder, KeySettings};
 use crate::http::timestamp;
 
 #[cfg(test)]
@@ -29,6 +29,8 @@ pub enum KeysFileError {
     Taken,
     /// There is none.
     NoSuchKey,
+    /// It is a certificate's, and has no secret to change.
+    NoSecret,
     /// What was asked for is no key, or the table of the key is written in a form that is left alone.
     Unwritable(Vec<Problem>),
 }
@@ -38,8 +40,13 @@ pub fn keys(text: &str) -> Result<Vec<KeySettings>, Vec<Problem>> {
     check::keys_of_text(text)
 }
 
-/// The file with one more key. Its lines are those of `settings`, and beside them `more`.
-pub fn add(text: &str, name: &str, digest: KeyDigest, more: &str) -> Result<String, KeysFileError> {
+/// The file with one more key, of this holder. Beside that its lines are `more`.
+pub fn add(
+    text: &str,
+    name: &str,
+    holder: &KeyHolder,
+    more: &str,
+) -> Result<String, KeysFileError> {
     let known = keys(text).map_err(KeysFileError::Broken)?;
     if known.iter().any(|key| key.name == name) {
         return Err(KeysFileError::Taken);
@@ -48,7 +55,10 @@ pub fn add(text: &str, name: &str, digest: KeyDigest, more: &str) -> Result<Stri
     let begin = text.trim_end();
     let end = if begin.is_empty() { "" } else { "\n" };
     let table = show::key(name);
-    let whole = format!("{begin}{end}{gap}[keys.{table}]\nhash = \"{digest}\"\n{more}");
+    let mut whole = format!("{begin}{end}{gap}[keys.{table}]\n");
+    // Writing to a String cannot fail.
+    let _ = show::holder(holder, &mut whole);
+    whole.push_str(more);
     let after = keys(&whole).map_err(KeysFileError::Unwritable)?;
     let added = after.len() == known.len() + 1 && after.iter().any(|key| key.name == name);
     if added { Ok(whole) } else { Err(KeysFileError::Unwritable(Vec::new())) }
@@ -75,7 +85,8 @@ pub fn rotate(
 ) -> Result<String, KeysFileError> {
     let known = keys(text).map_err(KeysFileError::Broken)?;
     let table = table_of(text, name, &known)?;
-    let old = known.iter().find(|key| key.name == name).map(|key| key.digest);
+    let old = known.iter().find(|key| key.name == name).and_then(KeySettings::digest);
+    let old = old.ok_or(KeysFileError::NoSecret)?;
     let mut whole = String::with_capacity(text.len() + 128);
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let key = line.split('=').next().unwrap_or_default().trim();
@@ -84,7 +95,7 @@ pub fn rotate(
             "previous_hash" | "previous_until" => {}
             "hash" => {
                 whole.push_str(&format!("hash = \"{digest}\"\n"));
-                if let (Some(old), Some(until)) = (old, until) {
+                if let Some(until) = until {
                     let until = timestamp::written(until);
                     whole.push_str(&format!("previous_hash = \"{old}\"\n"));
                     whole.push_str(&format!("previous_until = \"{until}\"\n"));
@@ -96,7 +107,7 @@ pub fn rotate(
     let after = keys(&whole).map_err(KeysFileError::Unwritable)?;
     let changed = after.iter().find(|key| key.name == name);
     match changed {
-        Some(key) if key.digest == digest && after.len() == known.len() => Ok(whole),
+        Some(key) if key.digest() == Some(digest) && after.len() == known.len() => Ok(whole),
         _ => Err(KeysFileError::Unwritable(Vec::new())),
     }
 }

@@ -18,6 +18,7 @@ use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+pub(super) use self::gate::holder;
 pub use self::registry::registry_keys;
 use super::bounds;
 use super::snapshot::unix_path::shown_address;

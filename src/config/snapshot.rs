@@ -50,8 +50,8 @@ pub use endpoint::Endpoint;
 pub use gate::{
     Across, AddressLimits, Algorithm, ApiKey, AuthPlace, Authoriser, AuthoriserSettings, Cidr,
     ClaimNames, ClaimPath, ClientField, FleetSettings, Gate, GateSettings, Issuer, IssuerKeys,
-    IssuerSettings, KeyDigest, KeyMode, KeySettings, KeySource, KeyTable, KeyUse, KeysPlace,
-    SECRET_PREFIX, Tells, Tiers,
+    IssuerSettings, KeyDigest, KeyHolder, KeyMode, KeySettings, KeySource, KeyTable, KeyUse,
+    KeysPlace, SECRET_PREFIX, Tells, Tiers,
 };
 pub use headers::{AcceptEncoding, HeaderRules};
 pub use models::{ModelRoute, ModelSource};

@@ -134,6 +134,9 @@ fn read(path: &Path) -> Result<String, String> {
         Some("/etc/admin.token") => Ok("correct-horse-battery\n".to_owned()),
         Some("/etc/keys.toml") => Ok(format!("[keys.filed]\nhash = \"sha256:{:064}\"\n", 7)),
         Some("/etc/odd-keys.toml") => Ok("[keys.\"a b\"]\nhash = \"sk-secret\"\n".to_owned()),
+        Some("/etc/certificate-keys.toml") => {
+            Ok("[keys.filed]\ncertificate = \"filed-*\"\n".to_owned())
+        }
         Some("/etc/no-keys.toml") => Ok("# none\n".to_owned()),
         Some("/etc/jwks.json") => Ok(
             r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1","x":"qOkMWBMQbFOENAj4jb651Fmq0Zeha6EJMhEto7ISA5o"}]}"#.to_owned()

@@ -3,7 +3,7 @@
 //! The two have different lives. The settings are those of one generation of the configuration; what was
 //! used goes on under the key's name, over reloads and rotations, and is counted by all workers together.
 //!
-//! * The secret itself is nowhere: a key is known by the SHA-256 of it.
+//! * The secret itself is nowhere: a key is known by the SHA-256 of it, or it has none and is a certificate's.
 //! * A fast hash is enough, since what is hashed are 256 random bits: nobody guesses them, however fast.
 //!   A slow hash defends weak passwords, and would cost each request more than all else.
 
@@ -73,11 +73,20 @@ pub enum Across {
     Fleet,
 }
 
+/// By what whoever has a key is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyHolder {
+    /// They send its secret, whose digest this is.
+    Secret(KeyDigest),
+    /// They have proved to be one of these by a certificate, and send nothing.
+    Certificate(Vec<Pattern>),
+}
+
 /// `[keys.NAME]`: what a key opens, and how much it may use. `None`: no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySettings {
     pub name: String,
-    pub digest: KeyDigest,
+    pub holder: KeyHolder,
     /// The one before a rotation, and the second of the clock until which it still opens.
     pub previous: Option<(KeyDigest, u64)>,
     /// It stands in the keys file, and not in the configuration.
@@ -88,7 +97,7 @@ pub struct KeySettings {
     pub models: Vec<Pattern>,
     /// Where its clients may be; empty: everywhere.
     pub networks: Vec<Cidr>,
-    /// Who its client has to prove to be by a certificate; empty: it need not.
+    /// Who its client has to prove to be by a certificate, beside its secret; empty: it need not.
     pub certificates: Vec<Pattern>,
     /// 0 is the most urgent.
     pub priority: Option<u8>,
@@ -112,7 +121,7 @@ impl KeySettings {
     pub fn unlimited(name: &str, digest: KeyDigest) -> KeySettings {
         KeySettings {
             name: name.to_owned(),
-            digest,
+            holder: KeyHolder::Secret(digest),
             previous: None,
             in_file: false,
             routes: Vec::new(),
@@ -129,6 +138,22 @@ impl KeySettings {
             cost_per_day: None,
             cost_per_month: None,
             expires: None,
+        }
+    }
+
+    /// What is kept of its secret, if it has one.
+    pub fn digest(&self) -> Option<KeyDigest> {
+        match self.holder {
+            KeyHolder::Secret(digest) => Some(digest),
+            KeyHolder::Certificate(_) => None,
+        }
+    }
+
+    /// Who comes by it with a certificate alone; empty: nobody.
+    pub fn certificate(&self) -> &[Pattern] {
+        match &self.holder {
+            KeyHolder::Secret(_) => &[],
+            KeyHolder::Certificate(names) => names,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::key::{KeyDigest, KeySettings};
+use super::key::{KeyDigest, KeyHolder, KeySettings};
 use super::network::Cidr;
 use super::refusal::Bar;
 use super::*;
@@ -235,7 +235,8 @@ fn a_reload_keeps_what_was_used_under_a_name() {
     let mut under_way = one(&before);
     assert_eq!(before.enter(&mut under_way, &ASKED, at(0)), Ok(()));
     let mut after = gate(|key| {
-        (key.requests_per_minute, key.digest) = (Some(2), KeyDigest::of(b"sg-two"));
+        key.requests_per_minute = Some(2);
+        key.holder = KeyHolder::Secret(KeyDigest::of(b"sg-two"));
     });
     after.keys = after.keys.follow(&before.keys);
     assert!(identify(&after, "x-api-key: sg-one\r\n").is_err());

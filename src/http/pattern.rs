@@ -15,6 +15,16 @@ impl Pattern {
         &self.0
     }
 
+    /// Whether it stands for more than one text.
+    pub fn has_star(&self) -> bool {
+        self.0.contains('*')
+    }
+
+    /// How many bytes of a text it tells.
+    pub fn says(&self) -> usize {
+        self.0.bytes().filter(|byte| *byte != b'*').count()
+    }
+
     /// Takes time in proportion to the length of `text`, times that of the pattern at the worst.
     pub fn matches(&self, text: &[u8]) -> bool {
         let pattern = self.0.as_bytes();

@@ -10,8 +10,8 @@ use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
 use super::super::snapshot::{
     Across, AddressLimits, AuthPlace, Authoriser, Cidr, ClientField, FleetSettings, Gate,
-    GateSettings, Issuer, KeyDigest, KeyMode, KeySettings, KeySource, KeyTable, PRIORITIES,
-    Pattern, PriceTable, Route, ServerSettings, Tiers,
+    GateSettings, Issuer, KeyDigest, KeyHolder, KeyMode, KeySettings, KeySource, KeyTable,
+    PRIORITIES, Pattern, PriceTable, Route, ServerSettings, Tiers,
 };
 use super::super::store::{StorePlace, is_store};
 use super::super::{Environment, defaults};
@@ -22,6 +22,8 @@ use crate::http::timestamp;
 
 const NAME_MAX: usize = 64;
 const KEYS_MAX: usize = 100_000;
+/// Patterns of certificates that are keys: a worker tries them one by one.
+const CERTIFICATE_PATTERNS_MAX: usize = 256;
 const RATE: RangeInclusive<u64> = 1..=RATE_MAX;
 const TOKENS: RangeInclusive<u64> = 1..=TOKENS_MAX;
 const CONCURRENCY: RangeInclusive<u64> = 1..=CONCURRENCY_MAX;
@@ -258,20 +260,43 @@ fn key(
     report: &mut Report,
 ) -> Option<KeySettings> {
     report.noted(place, key_name(name));
-    let hash = section.require("hash", report);
-    let hash = hash.and_then(|field| field.parsed(report, digest));
+    let hash = section.take("hash").map(|field| field.parsed(report, digest));
     let previous = section.take("previous_hash").map(|field| field.parsed(report, digest));
     let until = section.take("previous_until").map(|field| moment(&field, report));
     if previous.is_some() != until.is_some() {
         report.error(place, "previous_hash and previous_until belong together");
     }
+    let has_certificate = section.has("certificate");
+    let certificate = when::patterns(&mut section, "certificate", when::certificate_name, report);
     let opened = opened(&mut section, report);
     let across = section.take("across").and_then(|field| field.choice(&ACROSS, report));
     let expires = section.take("expires").and_then(|field| moment(&field, report));
     section.finish(report);
+    match (&hash, has_certificate) {
+        (None, false) => report.error(
+            place,
+            "needs a hash, which sluicegate key new makes, or a certificate that opens without a secret",
+        ),
+        (Some(_), true) => report.error(
+            place,
+            "has a hash and a certificate, each of which would open alone; where both have to be shown, \
+             write client_certificate beside the hash",
+        ),
+        (None, true) if previous.is_some() => {
+            report.error(place, "has a previous_hash and a certificate, which has no secret");
+        }
+        (None, true) if !opened.certificates.is_empty() => {
+            report.error(place, "has a certificate and a client_certificate, which goes with a hash");
+        }
+        _ => {}
+    }
+    let holder = match hash {
+        Some(hash) => KeyHolder::Secret(hash?),
+        None => KeyHolder::Certificate(certificate),
+    };
     Some(KeySettings {
         name: name.to_owned(),
-        digest: hash?,
+        holder,
         previous: previous.flatten().zip(until.flatten()),
         expires,
         across: across.unwrap_or_default(),
@@ -379,9 +404,10 @@ fn cidr(text: &str) -> Result<Cidr, Mistake> {
     })
 }
 
-/// A secret that opens as two keys, or a name that is in both places.
+/// A secret or a certificate that opens as two keys, or a name that is in both places.
 fn refuse_twins(all: &[ReadKey], report: &mut Report) {
     let (mut names, mut digests) = (HashMap::new(), HashMap::new());
+    let mut certificates = HashMap::new();
     for ReadKey { settings, place } in all {
         let name = settings.name.as_str();
         if names.insert(name, ()).is_some() {
@@ -389,11 +415,27 @@ fn refuse_twins(all: &[ReadKey], report: &mut Report) {
                 .error(place, format!("the key {name:?} is in the configuration and in its file"));
         }
         let previous = settings.previous.map(|(digest, _)| digest);
-        for digest in [Some(settings.digest), previous].into_iter().flatten() {
+        for digest in [settings.digest(), previous].into_iter().flatten() {
             if let Some(other) = digests.insert(digest, name) {
                 report.error(place, format!("{name:?} and {other:?} have the same hash"));
             }
         }
+        for certificate in settings.certificate() {
+            // In one key it is told where its list is read.
+            let other = certificates.insert(certificate, name).filter(|other| *other != name);
+            if let Some(other) = other {
+                let shown = certificate.as_str();
+                let reason = format!("{name:?} and {other:?} have the same certificate, {shown:?}");
+                report.error(place, reason);
+            }
+        }
+    }
+    if certificates.keys().filter(|it| it.has_star()).count() > CERTIFICATE_PATTERNS_MAX {
+        let nowhere = Location { line: None, key: "keys".to_owned() };
+        let reason = format!(
+            "more than {CERTIFICATE_PATTERNS_MAX} certificates of keys have a star; write whole names"
+        );
+        report.error(&nowhere, reason);
     }
 }
 
@@ -407,6 +449,14 @@ pub(super) fn cross_check(
 ) {
     for ReadKey { settings, place } in keys {
         when::warn_of_certificates(&settings.certificates, server, place, report);
+        if !settings.certificate().is_empty() && !when::asks_for_certificates(server) {
+            let reason = format!(
+                "the key {:?} is a certificate's, and without server.tls.client_ca no client is asked for \
+                 one",
+                settings.name
+            );
+            report.error(place, reason);
+        }
         for path in &settings.routes {
             if !routes.iter().any(|route| route.path.to_string() == *path) {
                 let name = &settings.name;

@@ -37,6 +37,11 @@ pub(super) fn when(
     Some(Box::new(when))
 }
 
+/// Whether any client is asked for a certificate.
+pub(super) fn asks_for_certificates(server: &ServerSettings) -> bool {
+    server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+}
+
 /// Warns of what is for clients with certificates, where no client is asked for one.
 pub(super) fn warn_of_certificates(
     wanted: &[Pattern],
@@ -44,8 +49,7 @@ pub(super) fn warn_of_certificates(
     place: &Location,
     report: &mut Report,
 ) {
-    let asked = server.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-    if !wanted.is_empty() && !asked {
+    if !wanted.is_empty() && !asks_for_certificates(server) {
         let warning = "client_certificate holds for nobody: without server.tls.client_ca no client is \
                        asked for a certificate";
         report.warn(place, Mistake::new(warning));

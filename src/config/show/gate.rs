@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::super::snapshot::{
     Across, AddressLimits, AuthPlace, AuthoriserSettings, FleetSettings, GateSettings,
-    IssuerSettings, KeyMode, KeySettings, KeySource, KeysPlace, Tells, TokenPrice,
+    IssuerSettings, KeyHolder, KeyMode, KeySettings, KeySource, KeysPlace, Pattern, Tells,
+    TokenPrice,
 };
 use super::super::units::show_duration;
 use super::{entry, key, list, quoted};
@@ -150,13 +151,25 @@ pub(super) fn mode(mode: KeyMode) -> &'static str {
 fn one(settings: &KeySettings, out: &mut String) -> fmt::Result {
     let moment = |unix: u64| quoted(&timestamp::written(unix));
     writeln!(out, "\n[keys.{}]", key(&settings.name))?;
-    entry(out, "hash", quoted(&settings.digest.to_string()))?;
+    holder(&settings.holder, out)?;
     if let Some((digest, until)) = &settings.previous {
         entry(out, "previous_hash", quoted(&digest.to_string()))?;
         entry(out, "previous_until", moment(*until))?;
     }
     opened(settings, out)?;
     settings.expires.iter().try_for_each(|end| entry(out, "expires", moment(*end)))
+}
+
+/// By what whoever has a key is known.
+pub(in super::super) fn holder(holder: &KeyHolder, out: &mut String) -> fmt::Result {
+    match holder {
+        KeyHolder::Secret(digest) => entry(out, "hash", quoted(&digest.to_string())),
+        KeyHolder::Certificate(names) => entry(out, "certificate", patterns(names)),
+    }
+}
+
+fn patterns(patterns: &[Pattern]) -> String {
+    list(patterns.iter().map(|it| quoted(it.as_str())))
 }
 
 /// What a key or a tier opens.
@@ -167,14 +180,13 @@ fn opened(settings: &KeySettings, out: &mut String) -> fmt::Result {
         entry(out, "routes", list(settings.routes.iter().map(|path| quoted(path))))?;
     }
     if !settings.models.is_empty() {
-        entry(out, "models", list(settings.models.iter().map(|it| quoted(it.as_str()))))?;
+        entry(out, "models", patterns(&settings.models))?;
     }
     if !settings.networks.is_empty() {
         entry(out, "networks", list(settings.networks.iter().map(|it| quoted(&it.to_string()))))?;
     }
     if !settings.certificates.is_empty() {
-        let shown = settings.certificates.iter().map(|it| quoted(it.as_str()));
-        entry(out, "client_certificate", list(shown))?;
+        entry(out, "client_certificate", patterns(&settings.certificates))?;
     }
     let entries = [
         ("priority", settings.priority.map(|it| it.to_string())),

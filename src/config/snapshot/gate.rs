@@ -9,7 +9,9 @@ use crate::config::store::StorePlace;
 pub use crate::gate::addresses::AddressLimits;
 pub use crate::gate::authoriser::{Authoriser, AuthoriserSettings, Tells};
 pub use crate::gate::forwarded::ClientField;
-pub use crate::gate::key::{Across, ApiKey, KeyDigest, KeySettings, KeyUse, SECRET_PREFIX};
+pub use crate::gate::key::{
+    Across, ApiKey, KeyDigest, KeyHolder, KeySettings, KeyUse, SECRET_PREFIX,
+};
 pub use crate::gate::network::Cidr;
 pub use crate::gate::table::KeyTable;
 pub use crate::gate::token::claims::Tiers;

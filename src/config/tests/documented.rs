@@ -99,6 +99,7 @@ const NOT_IN_THE_SAMPLE: &[&str] = &[
     "keys_file",
     "ca",
     "proxy_protocol",
+    "certificate",
     "client_certificate",
     "when.client_certificate",
 ];

@@ -139,7 +139,12 @@ fn what_is_wrong_with_a_key_is_told() {
     let hashed = "must be sha256: and 64 hex digits; sluicegate key new makes a key and its hash";
     let file = "/etc/odd-keys.toml";
     for (with, expected) in [
-        ("[keys.a]".to_owned(), "line 9: keys.a.hash: is required\n".to_owned()),
+        (
+            "[keys.a]".to_owned(),
+            "line 9: keys.a: needs a hash, which sluicegate key new makes, or a certificate that opens without \
+             a secret\n"
+                .to_owned(),
+        ),
         ("[keys.a]\nhash = \"sk-oops\"".into(), format!("line 10: keys.a.hash: {hashed}\n")),
         (
             "[gate]\nkeys_file = \"odd-keys.toml\"".into(),
@@ -164,7 +169,7 @@ fn what_is_wrong_with_a_key_is_told() {
             format!("[keys.a]\nhash = \"{good}\"\nnetworks = [\"10.0.0.1/8\"]\ncost_per_day = 1\nrpm = 5"),
             "line 9: keys.a: the key \"a\" has a budget in money, and there is no [[price]]\n\
              line 11: keys.a.networks[0]: \"10.0.0.1/8\" has bits set behind its length: one of the two is a slip\n\
-             line 13: keys.a.rpm: unknown key; known here are hash, previous_hash, previous_until, \
+             line 13: keys.a.rpm: unknown key; known here are hash, previous_hash, previous_until, certificate, \
              requests_per_minute, tokens_per_minute, tokens_per_day, tokens_per_month, concurrency, \
              priority, cost_per_day, cost_per_month, routes, models, networks, client_certificate, across, expires\n"
                 .into(),

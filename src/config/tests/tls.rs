@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::super::bounds;
 use super::super::show::effective;
+use super::super::snapshot::{KeyMode, KeySettings, Pattern};
 use super::*;
 use crate::tls::self_signed;
 
@@ -61,6 +62,78 @@ host = "preserve"
 path = "/*"
 upstream = ["a", "b"]
 "#;
+
+/// A key that is a certificate's, where clients are asked for one.
+#[test]
+fn a_key_can_be_a_certificate() {
+    let folder = Folder::new("tls-keys");
+    let own = "certificates = [{ certificate = CERT, key = KEY }]";
+    let text = |asks: &str, keys: &str| {
+        folder.fill(&format!(
+            "[server]\nlisten = [\"127.0.0.1:80\"]\n[server.tls]\nlisten = [\"127.0.0.1:443\"]\n{own}\n{asks}\n\
+             [[upstream]]\nname = \"a\"\nendpoints = [\"10.0.0.2:80\"]\n\
+             [[route]]\npath = \"/*\"\nupstream = \"a\"\n{keys}\n"
+        ))
+    };
+    let asks = "client_ca = CERT";
+    let good = "[keys.a]\ncertificate = \"a.test\"\nrequests_per_minute = 5\n\
+                [keys.b]\ncertificate = [\"b-*\", \"b\"]\n";
+    let loaded = accepted(&text(asks, good));
+    assert_eq!(told(&loaded.warnings), "");
+    let gate = &loaded.snapshot.gate.gate;
+    let names = |it: &KeySettings| it.certificate().iter().map(Pattern::to_string).collect();
+    let found: Vec<Vec<String>> = gate.keys.keys().iter().map(|key| names(&key.settings)).collect();
+    assert_eq!(found, [vec!["a.test"], vec!["b-*", "b"]]);
+    assert_eq!(loaded.snapshot.routes[0].keys, KeyMode::Required);
+    let shown = effective(&loaded.snapshot);
+    assert!(shown.contains("\n[keys.b]\ncertificate = [\"b-*\", \"b\"]\n"), "{shown}");
+    assert_eq!(effective(&accepted(&shown).snapshot), shown);
+
+    let hash = format!("hash = \"sha256:{:064}\"", 1);
+    let file = "[gate]\nkeys_file = \"certificate-keys.toml\"";
+    let stars: String =
+        (0..257).map(|at| format!("[keys.k{at}]\ncertificate = \"{at}-*\"\n")).collect();
+    for (asks, keys, why) in [
+        (asks, "[keys.a]\nexpires = \"2031-01-01T00:00:00Z\"", "keys.a: needs a hash, which"),
+        (asks, &format!("[keys.a]\n{hash}\ncertificate = \"a\""), "has a hash and a certificate"),
+        (
+            asks,
+            "[keys.a]\ncertificate = \"a\"\nclient_certificate = \"a\"",
+            "has a certificate and a client_certificate",
+        ),
+        (
+            asks,
+            &format!(
+                "[keys.a]\ncertificate = \"a\"\nprevious_{hash}\n\
+                 previous_until = \"2031-01-01T00:00:00Z\""
+            ),
+            "has a previous_hash and a certificate",
+        ),
+        (asks, "[keys.a]\ncertificate = []", "must have from 1 to 256 entries"),
+        (asks, "[keys.a]\ncertificate = \"\"", "must be a name in a certificate"),
+        (asks, "[keys.a]\ncertificate = [\"a\", \"a\"]", "is in the list already"),
+        (
+            asks,
+            "[keys.a]\ncertificate = \"a\"\n[keys.b]\ncertificate = [\"b\", \"a\"]",
+            "keys.b: \"b\" and \"a\" have the same certificate, \"a\"",
+        ),
+        (
+            asks,
+            &format!("{file}\n[keys.b]\ncertificate = \"filed-*\""),
+            "\"filed\" and \"b\" have the same certificate, \"filed-*\"",
+        ),
+        (asks, &stars, "more than 256 certificates of keys have a star"),
+        ("", "[keys.a]\ncertificate = \"a\"", "keys.a: the key \"a\" is a certificate's"),
+        ("", file, "gate.keys_file: the key \"filed\" is a certificate's"),
+        ("", "[tiers.t]\ncertificate = \"a\"", "unknown key"),
+    ] {
+        let told = refused(&text(asks, keys));
+        assert!(told.contains(why), "{keys}: {told}");
+        assert_eq!(told.lines().count(), 1, "{keys}: {told}");
+    }
+    let snapshot = accepted(&text(asks, file)).snapshot;
+    assert!(snapshot.gate.gate.keys.keys()[0].settings.in_file);
+}
 
 #[test]
 fn every_key_of_tls_reaches_the_snapshot_and_is_shown() {

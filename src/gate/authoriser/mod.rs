@@ -90,7 +90,7 @@ impl AuthoriserSettings {
     /// Whether there is anything in a head that it could judge.
     fn is_shown(&self, head: &RequestHead<'_>) -> bool {
         let is = |name: &str| self.headers.iter().any(|it| name.eq_ignore_ascii_case(it));
-        self.anonymous || head.fields.iter().any(|field| is(field.name))
+        head.fields.iter().any(|field| is(field.name))
     }
 }
 
@@ -143,10 +143,12 @@ pub struct Memories<'a> {
 
 /// Where a request is from.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin {
+pub struct Origin<'a> {
     pub client: std::net::IpAddr,
     /// It came over TLS.
     pub sealed: bool,
+    /// Who the client has proved to be by a certificate.
+    pub certificate: Option<&'a str>,
 }
 
 impl Gate {
@@ -155,7 +157,7 @@ impl Gate {
     pub fn who_comes(
         &self,
         head: &RequestHead<'_>,
-        origin: Origin,
+        origin: Origin<'_>,
         memories: Memories<'_>,
         answered: Option<Judged>,
         at: GateTime,
@@ -165,6 +167,11 @@ impl Gate {
         }
         let known = self.identify(head, memories.tokens, at);
         let Err(why) = known else { return Ok(Comer::by_itself(known)) };
+        if why == GateRefusal::Missing
+            && let Some(key) = self.key_of_certificate(head, origin)
+        {
+            return Ok(Comer::by_itself(Ok(Principal::of(key, None))));
+        }
         let Some(authoriser) = self.authoriser_for(why, head) else {
             return Ok(Comer::by_itself(Err(why)));
         };
@@ -180,6 +187,18 @@ impl Gate {
         }
     }
 
+    /// The key that a client has by its certificate alone. What a request shows goes before that, be it for
+    /// the authoriser: a certificate is of the connection, and whoever is at its end may ask for many.
+    fn key_of_certificate(
+        &self,
+        head: &RequestHead<'_>,
+        origin: Origin<'_>,
+    ) -> Option<&Arc<ApiKey>> {
+        let key = self.keys.of_certificate(origin.certificate?)?;
+        let is_judged = |it: &Arc<Authoriser>| it.settings.is_shown(head);
+        (!self.authoriser.as_ref().is_some_and(is_judged)).then_some(key)
+    }
+
     /// The authoriser, if it is asked about a request that would be refused for this reason: neither a key
     /// nor an issuer of ours knows it.
     fn authoriser_for(&self, why: GateRefusal, head: &RequestHead<'_>) -> Option<&Arc<Authoriser>> {
@@ -190,7 +209,8 @@ impl Gate {
             GateRefusal::Missing | GateRefusal::Token(TokenFault::Issuer) => true,
             _ => false,
         };
-        (is_open && authoriser.settings.is_shown(head)).then_some(authoriser)
+        let AuthoriserSettings { anonymous, .. } = authoriser.settings;
+        (is_open && (anonymous || authoriser.settings.is_shown(head))).then_some(authoriser)
     }
 
     /// What follows from an answer of the authoriser in this generation of the configuration.

@@ -45,7 +45,7 @@ impl AuthQuestion {
     pub fn digest(
         authoriser: &Authoriser,
         head: &RequestHead<'_>,
-        origin: Origin,
+        origin: Origin<'_>,
     ) -> Option<KeyDigest> {
         let mut hasher = Sha256::new_with_prefix(*SEED);
         let (mut bytes, mut is_text) = (0, true);
@@ -65,7 +65,7 @@ impl AuthQuestion {
         authoriser: &Authoriser,
         digest: KeyDigest,
         head: &RequestHead<'_>,
-        origin: Origin,
+        origin: Origin<'_>,
     ) -> AuthQuestion {
         let mut lines = String::new();
         tell(authoriser, head, origin, |name, value| {
@@ -81,7 +81,7 @@ impl AuthQuestion {
 fn tell(
     authoriser: &Authoriser,
     head: &RequestHead<'_>,
-    origin: Origin,
+    origin: Origin<'_>,
     mut field: impl FnMut(&str, &[u8]),
 ) {
     let settings = &authoriser.settings;

@@ -8,10 +8,11 @@ use super::answer::judge;
 use super::foyer::{AuthAsked, AuthAsking};
 use super::*;
 use crate::clock::Instant;
-use crate::gate::key::{KeyDigest, KeySettings};
+use crate::gate::key::{KeyDigest, KeyHolder, KeySettings};
 use crate::gate::table::KeyTable;
 use crate::http::credential::FIELDS;
 use crate::http::head::{FieldSlots, HeadLimits, parse_request};
+use crate::http::pattern::Pattern;
 
 fn at(seconds: u64) -> GateTime {
     let now = Instant::from_nanos(seconds * 1_000_000_000);
@@ -66,11 +67,23 @@ fn comes(
     answers: &AnswerMemory,
     answered: Option<Judged>,
 ) -> Result<Comer, First> {
+    comes_with(None, gate, (fields, client), answers, answered)
+}
+
+/// The same, from a client that has proved by a certificate to be this.
+fn comes_with(
+    certificate: Option<&str>,
+    gate: &Gate,
+    (fields, client): (&str, &str),
+    answers: &AnswerMemory,
+    answered: Option<Judged>,
+) -> Result<Comer, First> {
     let text = format!("GET /v1/models?a=b HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
     let mut slots = FieldSlots::new();
     let limits = HeadLimits { bytes: 65_536, fields: 64 };
     let head = parse_request(text.as_bytes(), &mut slots, &limits).expect("legal").expect("whole");
-    let origin = Origin { client: client.parse().expect("an address"), sealed: false };
+    let client = client.parse().expect("an address");
+    let origin = Origin { client, sealed: false, certificate };
     let memories = Memories { tokens: &TokenMemory::default(), answers };
     gate.who_comes(&head, origin, memories, answered, at(0))
 }
@@ -163,6 +176,61 @@ fn only_what_nobody_here_knows_is_asked() {
         Some(GateRefusal::Unknown { ours: true })
     );
     assert!(question(&keyed, "x-api-key: two\r\n", FROM).is_ok());
+}
+
+#[test]
+fn a_certificate_that_is_a_key_counts_where_the_request_shows_nothing() {
+    let of = |name: &str, patterns: &[&str]| KeySettings {
+        holder: KeyHolder::Certificate(patterns.iter().copied().map(Pattern::new).collect()),
+        ..KeySettings::unlimited(name, KeyDigest([0; 32]))
+    };
+    let keys = [
+        of("all-agents", &["agent-*"]),
+        of("agents-of-b", &["agent-*-b", "b"]),
+        of("seven", &["agent-7", "a"]),
+        KeySettings::unlimited("one", KeyDigest::of(b"sg-one")),
+    ];
+    let gate = Gate { keys: KeyTable::new(keys), ..Gate::default() };
+    let comes = |gate: &Gate, fields: &str, certificate: Option<&str>| {
+        let nothing = AnswerMemory::default();
+        let comer = comes_with(certificate, gate, (fields, FROM), &nothing, None);
+        comer.map(|it| it.who.map(|who| who.name().to_owned()))
+    };
+    let unknown = |ours| Err(GateRefusal::Unknown { ours });
+    let is = |name: &str| Ok(name.to_owned());
+    for (fields, certificate, expected) in [
+        ("", "agent-7", is("seven")),
+        ("", "a", is("seven")),
+        ("", "agent-70", is("all-agents")),
+        // The one that says most, wherever it stands.
+        ("", "agent-7-b", is("agents-of-b")),
+        ("", "b", is("agents-of-b")),
+        ("", "Agent-7", Err(GateRefusal::Missing)),
+        ("", "guest", Err(GateRefusal::Missing)),
+        ("", "", Err(GateRefusal::Missing)),
+        // What a request shows is what it is judged by, whether it is good or not.
+        ("x-api-key: sg-one\r\n", "agent-7", is("one")),
+        ("x-api-key: sg-two\r\n", "agent-7", unknown(true)),
+        ("Authorization: Token sg-two\r\n", "agent-7", unknown(true)),
+        ("Authorization: Bearer sk-theirs\r\n", "agent-7", unknown(false)),
+        // Nothing is shown where no key is looked for, or where it would be.
+        ("Authorization: Basic YTpi\r\nCookie: c\r\n", "agent-7", is("seven")),
+        ("Authorization: Bearer \r\nx-api-key: \r\n", "agent-7", is("seven")),
+        ("Authorization: \r\n", "agent-7", is("seven")),
+    ] {
+        let found = comes(&gate, fields, Some(certificate)).expect("nobody is asked");
+        assert_eq!(found, expected, "{fields:?} {certificate}");
+    }
+    let found = comes(&gate, "", None).expect("nobody is asked");
+    assert_eq!(found, Err(GateRefusal::Missing));
+    // What the authoriser is shown is for it to judge; whom it is asked about without any, the key knows.
+    let open = AuthoriserSettings { anonymous: true, ..settings() };
+    let asked = Gate { keys: gate.keys.clone(), ..gate_of(open) };
+    assert!(matches!(comes(&asked, BEARER, Some("agent-7")), Err(First::Ask(_))));
+    let basic = "Authorization: Basic YTpi\r\n";
+    assert!(matches!(comes(&asked, basic, Some("agent-7")), Err(First::Ask(_))));
+    assert!(matches!(comes(&asked, "", Some("guest")), Err(First::Ask(_))));
+    assert_eq!(comes(&asked, "Cookie: c\r\n", Some("agent-7")).ok(), Some(is("seven")));
 }
 
 #[test]

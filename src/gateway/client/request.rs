@@ -82,7 +82,7 @@ impl<N: Net> Gateway<N> {
         let mut known = None;
         if asks {
             let memories = Memories { tokens: &self.tokens, answers: self.authorising.memory() };
-            let origin = Origin { client, sealed: downstream.socket.is_sealed() };
+            let origin = Origin { client, sealed: downstream.socket.is_sealed(), certificate };
             let at = gate_time(cx);
             match snapshot.who_comes(&head, origin, memories, answered, at) {
                 Ok(who) => {
@@ -135,7 +135,7 @@ impl Snapshot {
     fn who_comes(
         &self,
         head: &RequestHead<'_>,
-        origin: Origin,
+        origin: Origin<'_>,
         memories: Memories<'_>,
         answered: Option<Judged>,
         at: GateTime,

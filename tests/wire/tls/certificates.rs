@@ -1,9 +1,10 @@
 //! What a client's certificate opens, what is shown with the gateway's own, and the admin address under TLS.
 
 use std::process::Command;
+use std::time::Instant;
 
 use super::{Authority, LAST, Pair, Sealed, s_client};
-use crate::harness::{Config, Upstream, run, sluicegate};
+use crate::harness::{Config, PATIENCE, Upstream, run, sluicegate};
 
 /// A server that tells its name.
 fn named(name: &'static str) -> std::net::SocketAddr {
@@ -63,6 +64,81 @@ fn a_certificate_decides_about_the_route_and_the_key() {
     for flags in [&with(&guest)[..], &[]] {
         let refused = ask(&[flags, &key].concat(), "/keyed");
         assert!(refused.contains("key_not_allowed"), "{refused}");
+    }
+}
+
+#[test]
+fn a_certificate_alone_is_a_key_where_the_request_shows_none() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let own = authority.issue(&["localhost"]);
+    let (agent, once) = (clients.issue(&["agent-7"]), clients.issue(&["once"]));
+    let guest = clients.issue(&["guest"]);
+    let file = authority.write("keys.toml", "");
+    let keys = |arguments: &[&str]| {
+        let file = file.to_str().expect("a path");
+        sluicegate(&[&["key"], arguments, &["--file", file]].concat())
+    };
+    let made = keys(&["new", "agents", "--certificate", "agent-*", "--model", "m"]);
+    assert!(made.status.success() && made.stdout.is_empty(), "{made:?}");
+    assert!(
+        keys(&["new", "few", "--certificate", "once", "--requests-per-minute", "1"])
+            .status
+            .success()
+    );
+    let secret = keys(&["new", "holder"]).stdout.trim_end().to_owned();
+    let list = keys(&["list"]).stdout;
+    assert!(list.lines().any(|it| it.starts_with("agents ") && it.contains("certificate agent-*")));
+    let rotated = keys(&["rotate", "agents"]);
+    assert!(!rotated.status.success() && rotated.stderr.contains("has no secret"), "{rotated:?}");
+
+    let more = format!(
+        "[gate]\nkeys_file = {file:?}\n\
+         [[route]]\npath = \"/maybe\"\nupstream = \"scripted\"\nkeys = \"optional\"\n"
+    );
+    let config = Config { server: "watch = \"100ms\"".into(), more, ..Config::to(named("all")) };
+    let tls = format!(
+        "certificates = [{}]\nclient_ca = {:?}\nclient_auth = \"optional\"",
+        own.entry(),
+        clients.ca
+    );
+    let sealed = Sealed::start_logging(&config, &tls);
+    let ask = |pair: Option<&Pair>, path: &str, flags: &[&str]| {
+        let shown = pair.map(with);
+        let shown = shown.as_ref().map_or(&[][..], |flags| &flags[..]);
+        sealed
+            .curl(&authority, &[&["-i"], shown, flags, &[&sealed.url(path)]].concat())
+            .expect("an answer")
+    };
+    let model = ["--json", "{\"model\":\"m\"}"];
+    let answer = ask(Some(&agent), "/a", &model);
+    assert!(answer.ends_with("all") && !answer.contains("x-ratelimit"), "{answer}");
+    sealed.gateway.wait_for_log("\"key\":\"agents\"");
+    let answer = ask(Some(&agent), "/a", &["--json", "{\"model\":\"n\"}"]);
+    assert!(answer.contains("key_not_allowed"), "{answer}");
+    // Limits are those of the key.
+    let answer = ask(Some(&once), "/a", &[]);
+    assert!(
+        answer.contains("x-ratelimit-remaining-requests: 0") && answer.ends_with("all"),
+        "{answer}"
+    );
+    let answer = ask(Some(&once), "/maybe", &[]);
+    assert!(answer.contains(" 429 ") && answer.contains("rate_limited"), "{answer}");
+    // What is shown is judged: a wrong key is none, and a good one is another.
+    for wrong in ["Authorization: Bearer sg-wrong", "x-api-key: none"] {
+        let answer = ask(Some(&agent), "/a", &["-H", wrong]);
+        assert!(answer.contains(" 401 ") && answer.contains("invalid_api_key"), "{answer}");
+    }
+    let header = format!("Authorization: Bearer {secret}");
+    assert!(ask(Some(&agent), "/a", &["-H", &header]).ends_with("all"));
+    sealed.gateway.wait_for_log("\"key\":\"holder\"");
+    for nobody in [None, Some(&guest)] {
+        let answer = ask(nobody, "/a", &[]);
+        assert!(answer.contains(" 401 ") && answer.contains("missing_api_key"), "{answer}");
+    }
+    assert!(keys(&["revoke", "agents"]).status.success());
+    let deadline = Instant::now() + PATIENCE;
+    while !ask(Some(&agent), "/a", &model).contains("missing_api_key") {
+        assert!(Instant::now() < deadline, "it is revoked");
     }
 }
 
