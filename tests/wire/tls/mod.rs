@@ -5,7 +5,7 @@
 //! | `certificates.rs` | what clients' certificates open, OCSP responses, the admin address |
 //! | `clients.rs` | what clients see: versions, names, tickets, certificates of their own |
 //! | `files.rs` | certificate files: refused by `check`, renewed under a gateway that runs |
-//! | `ours.rs` | what the gateway asks for itself: a store, a collector of spans |
+//! | `ours.rs` | what the gateway asks for itself: a store, a collector of spans, an authoriser |
 //! | `strangers.rs` | scanners, a browser, nginx behind it |
 //! | `servers.rs` | `https://` upstreams, and what becomes of those that cannot be believed |
 
@@ -20,7 +20,7 @@ mod strangers;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-pub use authority::{Authority, EXPIRED, Pair};
+pub use authority::{Authority, EXPIRED, GOOD, Pair};
 
 use crate::harness::{Config, Gateway, run};
 

@@ -1,8 +1,8 @@
-//! Questions of our own under TLS: to a store, and to a collector of spans.
+//! Questions of our own under TLS: to a store, to a collector of spans, and to an authoriser.
 
 use std::time::{Duration, Instant};
 
-use super::{Authority, EXPIRED, TlsServer};
+use super::{Authority, EXPIRED, GOOD, TlsServer};
 use crate::harness::{EtcdCluster, Gateway, PATIENCE, Peer, Upstream, sluicegate};
 
 /// A configuration whose admin address tells of itself.
@@ -97,4 +97,51 @@ fn spans_go_to_a_collector_under_tls() {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+#[test]
+fn an_authoriser_under_tls_is_believed_by_its_ca_and_lets_nobody_in_otherwise() {
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let chat = "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-of-one\r\n\r\n";
+    let start = |server: &TlsServer, ca: &std::path::Path| {
+        let url = format!("https://localhost:{}/check", server.port);
+        let auth = format!("[auth]\nurl = \"{url}\"\nca = {ca:?}\ntimeout = \"20s\"\n");
+        Gateway::start(&whole(&auth).replace("workers = 1", "workers = 1\nwatch = \"100ms\""))
+    };
+    let refused = |gateway: &Gateway, why: &str| {
+        let mut client = gateway.connect();
+        client.send(chat);
+        let answer = client.read_response();
+        assert_eq!((answer.status(), answer.field("retry-after")), (503, Some("2")));
+        assert_eq!(answer.json()["error"]["code"], "auth_unavailable");
+        let line = gateway.wait_for_log("authoriser: localhost:");
+        assert!(line.contains(&format!("/check: no TLS session: {why};")), "{line}");
+        assert_eq!(gateway.count_in_log("secret-of-one"), 0, "no credential is in the log");
+    };
+    let good = TlsServer::start(&authority.issue(&["localhost"]), None);
+    for (names, years, why) in [
+        ("other.test", GOOD, "its certificate is for another name"),
+        ("localhost", EXPIRED, "its certificate has expired"),
+    ] {
+        let server = TlsServer::start(&authority.issue_for(&[names], years), None);
+        refused(&start(&server, &authority.ca), why);
+    }
+    let text = |authority: &Authority| std::fs::read_to_string(&authority.ca).expect("it is there");
+    let ca = authority.write("believed.pem", &text(&stranger));
+    let gateway = start(&good, &ca);
+    refused(&gateway, "its certificate was signed by nobody who is trusted here");
+    // Nothing of that is remembered: another file of the same name, and its word counts.
+    authority.write("believed.pem", &text(&authority));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut client = gateway.connect();
+        client.send(chat);
+        let answer = client.read_response();
+        if answer.text() == "one" {
+            break;
+        }
+        assert_eq!(answer.json()["error"]["code"], "auth_unavailable");
+        assert!(Instant::now() < deadline, "it is believed");
+    }
+    gateway.wait_for_log("authoriser: it decides again");
 }
