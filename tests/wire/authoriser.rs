@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Gateway, Message, PATIENCE, Peer, Upstream, signal};
+use crate::handover::hand_over;
+use crate::harness::{End, Gateway, Message, PATIENCE, Peer, Upstream, signal};
 
 const BODY: &str = r#"{"model":"llama-3"}"#;
 const YES: &str = "HTTP/1.1 200 OK\r\nX-Auth-Request-User: ann\r\nContent-Length: 0\r\n\r\n";
@@ -430,6 +431,65 @@ fn who_leaves_or_is_reloaded_or_drained_while_waiting_is_no_trouble() {
     assert!(gateway.wait_exit(PATIENCE).is_some_and(|status| status.success()));
     let asked = judge.asked();
     assert!(!asked.iter().any(|head| head.contains("half") || head.contains("gone")), "{asked:#?}");
+}
+
+#[test]
+fn who_waits_for_an_answer_gets_it_from_the_process_that_hands_over() {
+    let (upstream, next, judge) = (Upstream::listen(), Upstream::listen(), Judge::start());
+    let config = |upstream: &Upstream| {
+        let text = judge.config(upstream, "timeout = \"60s\"\nconcurrency = 1", "");
+        let text = text.replace("workers = 2", "workers = 1");
+        text.replace(
+            "[[route]]\npath = \"/v1",
+            "pool.idle_timeout = \"10m\"\n[[route]]\npath = \"/v1",
+        )
+    };
+    let mut gateway = Gateway::start(&config(&upstream));
+    judge.judges(|head| if head.contains("third") { NO.into() } else { YES.into() });
+    judge.hold(true);
+    // Each has been served, so its connection is the old process's and not in a queue that both share.
+    let [mut first, mut second, mut third] = [(); 3].map(|()| {
+        let mut client = gateway.connect();
+        passes(&mut client, &upstream, &request("/open/a", ""));
+        client
+    });
+    let mut later = gateway.connect();
+    later.send(request("/open/a", ""));
+    let mut kept = upstream.accept();
+    kept.read_request();
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    assert_eq!(later.read_response().status(), 200);
+    // One is asked about, and the others stand in line.
+    first.send(chat("first"));
+    judge.wait_for(1);
+    second.send(chat("second"));
+    third.send(chat("third"));
+    std::thread::sleep(Duration::from_millis(300));
+    gateway.rewrite(&config(&next));
+    hand_over(&gateway);
+    // In the turn in which the old one stops accepting.
+    assert_eq!(kept.read_end(), End::Fin, "nothing is pooled any more");
+    // The next process asks for those who come to it, and the old one about those who ask it still.
+    let mut newcomer = gateway.connect();
+    newcomer.send(chat("newcomer"));
+    judge.wait_for(2);
+    later.send(chat("later"));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(gateway.wait_exit(Duration::ZERO), None, "they wait for it");
+    judge.hold(false);
+    (0..3).for_each(|_| drop(serve(&upstream)));
+    serve(&next);
+    assert_eq!(newcomer.read_response().status(), 200);
+    for (client, status) in
+        [(&mut first, 200), (&mut second, 200), (&mut third, 401), (&mut later, 200)]
+    {
+        let answer = client.read_response();
+        assert_eq!((answer.status(), answer.field("connection")), (status, Some("close")));
+    }
+    drop((first, second, third, later));
+    assert!(gateway.wait_exit(PATIENCE).is_some_and(|status| status.success()));
+    assert_eq!(judge.asked().len(), 5, "nobody is asked about twice: {:#?}", judge.asked());
+    upstream.expect_nobody();
 }
 
 #[test]
