@@ -2,17 +2,27 @@
 //! production counters of a worker on Linux.
 //!
 //! A server and a client take turns: the next token leaves when the one before it has arrived, so
-//! no two can share a read. Each may cost one read, one write and one poll, and nothing else.
+//! no two can share a read. Each may cost one read, one write and one poll, and nothing else; under TLS
+//! too, on either side.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion, version,
+};
 use sluicegate::config::{self, Environment};
 use sluicegate::measure::stats::Counters;
 use sluicegate::server::{self, Server};
+use sluicegate::tls;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const ROUNDS: u64 = 1_000;
@@ -33,9 +43,14 @@ impl Gateway {
 
     /// With more lines below `[server]`.
     fn with(lines: &str, upstream: SocketAddr) -> Gateway {
+        let listen = format!("listen = [\"127.0.0.1:0\"]\n{lines}");
+        Gateway::of(&listen, &format!("endpoints = [\"{upstream}\"]"))
+    }
+
+    fn of(server: &str, upstream: &str) -> Gateway {
         let text = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{lines}\n\
-             [[upstream]]\nname = \"models\"\nendpoints = [\"{upstream}\"]\n\
+            "[server]\nworkers = 1\n{server}\n\
+             [[upstream]]\nname = \"models\"\n{upstream}\n\
              [[route]]\npath = \"/*\"\nupstream = \"models\"\n"
         );
         let loaded = config::parse(&text, &Environment::current()).expect("it is valid");
@@ -129,7 +144,7 @@ fn listener() -> (TcpListener, SocketAddr) {
 }
 
 /// Reads up to and including `end`.
-fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+fn read_until(stream: &mut dyn Wire, end: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     while !bytes.ends_with(end) {
@@ -140,28 +155,39 @@ fn read_until(stream: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A connection, plain or sealed.
+trait Wire: Read + Write {}
+impl<T: Read + Write> Wire for T {}
+
 const CHUNK: &[u8] = b"d\r\ndata: token\n\n\r\n";
+
+/// Asks for an event stream.
+fn ask_for_stream(client: &mut dyn Wire) {
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
+}
+
+/// Begins one.
+fn begin_stream(server: &mut dyn Wire) {
+    read_until(server, b"\r\n\r\n");
+    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+        Transfer-Encoding: chunked\r\n\r\n";
+    server.write_all(head).expect("a socket");
+}
 
 /// An event stream through the gateway that has begun: the server's end and the client's.
 fn stream(gateway: &Gateway, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let mut client = gateway.client();
-    client.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
+    ask_for_stream(&mut client);
     let mut server = impatient(listener.accept().expect("the gateway connects").0);
-    read_until(&mut server, b"\r\n\r\n");
-    let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
-        Transfer-Encoding: chunked\r\n\r\n";
-    server.write_all(head).expect("a socket");
+    begin_stream(&mut server);
     (server, client)
 }
 
-#[test]
-fn a_token_costs_one_read_one_write_and_one_poll() {
-    let (listener, upstream) = listener();
-    let gateway = Gateway::to(upstream);
-    let (mut server, mut client) = stream(&gateway, &listener);
+/// The floor of a token, on a stream that has begun.
+fn assert_floor_of_tokens(gateway: &Gateway, server: &mut dyn Wire, client: &mut dyn Wire) {
     let mut token = || {
         server.write_all(CHUNK).expect("a socket");
-        read_until(&mut client, CHUNK);
+        read_until(client, CHUNK);
     };
     token();
     let before = gateway.counts();
@@ -170,6 +196,38 @@ fn a_token_costs_one_read_one_write_and_one_poll() {
     assert_eq!((spent.reads, spent.writes), (ROUNDS, ROUNDS), "{spent:?}");
     assert_eq!((spent.would_block, spent.peeks, spent.registers), (0, 0, 0), "{spent:?}");
     assert!(spent.polls <= ROUNDS + POLLS_BESIDE, "{spent:?}");
+}
+
+/// The floor of a request on connections that are warm. `accept` takes the gateway's to the server.
+fn assert_floor_of_requests(
+    gateway: &Gateway,
+    client: &mut dyn Wire,
+    mut accept: impl FnMut() -> Box<dyn Wire>,
+) {
+    let mut server = None;
+    let mut exchange = || {
+        client.write_all(b"GET /answer HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
+        let server = server.get_or_insert_with(&mut accept).as_mut();
+        read_until(server, b"\r\n\r\n");
+        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer").expect("a socket");
+        read_until(client, b"answer");
+    };
+    exchange();
+    let before = gateway.counts();
+    (0..ROUNDS).for_each(|_| exchange());
+    let spent = gateway.counts() - before;
+    assert_eq!((spent.reads, spent.writes), (2 * ROUNDS, 2 * ROUNDS), "{spent:?}");
+    assert_eq!((spent.peeks, spent.would_block), (0, 0), "{spent:?}");
+    assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0), "{spent:?}");
+    assert!(spent.polls <= 2 * ROUNDS + POLLS_BESIDE, "{spent:?}");
+}
+
+#[test]
+fn a_token_costs_one_read_one_write_and_one_poll() {
+    let (listener, upstream) = listener();
+    let gateway = Gateway::to(upstream);
+    let (mut server, mut client) = stream(&gateway, &listener);
+    assert_floor_of_tokens(&gateway, &mut server, &mut client);
 }
 
 /// Tokens that are farther apart than a spin are long: two waits tell, and then the worker sleeps.
@@ -254,22 +312,125 @@ fn a_request_on_warm_connections_costs_two_reads_two_writes_and_two_polls() {
     let (listener, upstream) = listener();
     let gateway = Gateway::to(upstream);
     let mut client = gateway.client();
-    let mut server = None;
-    let mut exchange = || {
-        client.write_all(b"GET /answer HTTP/1.1\r\nHost: x\r\n\r\n").expect("a socket");
-        let server: &mut TcpStream = server
-            .get_or_insert_with(|| impatient(listener.accept().expect("the gateway connects").0));
-        read_until(server, b"\r\n\r\n");
-        server.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nanswer").expect("a socket");
-        read_until(&mut client, b"answer");
-    };
-    exchange();
-    let before = gateway.counts();
-    (0..ROUNDS).for_each(|_| exchange());
-    let spent = gateway.counts() - before;
-    assert_eq!((spent.reads, spent.writes), (2 * ROUNDS, 2 * ROUNDS), "{spent:?}");
-    assert_eq!((spent.peeks, spent.would_block), (0, 0), "{spent:?}");
-    assert_eq!((spent.registers, spent.connects, spent.accepts), (0, 0, 0), "{spent:?}");
-    assert!(spent.polls <= 2 * ROUNDS + POLLS_BESIDE, "{spent:?}");
+    assert_floor_of_requests(&gateway, &mut client, || {
+        Box::new(impatient(listener.accept().expect("the gateway connects").0))
+    });
     client.shutdown(Shutdown::Both).expect("a socket");
+}
+
+/// A certificate for 127.0.0.1 that is its own authority, in a folder that goes with it.
+struct Certificate {
+    folder: PathBuf,
+}
+
+impl Certificate {
+    fn new(name: &str) -> Certificate {
+        let folder = format!("sluicegate-floor-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(folder);
+        fs::create_dir_all(&folder).expect("a folder");
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+        let made = tls::self_signed(&["127.0.0.1".into()], (since.as_secs() / 86_400) as i64);
+        let made = made.expect("a certificate");
+        fs::write(folder.join("own.pem"), made.certificate).expect("written");
+        fs::write(folder.join("own.key"), made.key).expect("written");
+        Certificate { folder }
+    }
+
+    /// A gateway that speaks TLS to its clients, to its server, or to both.
+    fn gateway(&self, clients: bool, servers: bool, upstream: SocketAddr) -> Gateway {
+        let (own, key) = (self.folder.join("own.pem"), self.folder.join("own.key"));
+        let listen = "listen = [\"127.0.0.1:0\"]";
+        let shown = format!("certificates = [{{ certificate = {own:?}, key = {key:?} }}]");
+        let server = match clients {
+            true => format!("[server.tls]\n{listen}\n{shown}"),
+            false => listen.to_owned(),
+        };
+        let upstream = match servers {
+            true => format!("endpoints = [\"https://{upstream}\"]\ntls = {{ ca = {own:?} }}"),
+            false => format!("endpoints = [\"{upstream}\"]"),
+        };
+        Gateway::of(&server, &upstream)
+    }
+
+    fn chain(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.folder.join("own.pem")).expect("a certificate")
+    }
+
+    /// A client of the gateway; one that speaks TLS has shaken hands.
+    fn client(&self, gateway: &Gateway, speaks: Version) -> Box<dyn Wire> {
+        let mut stream = gateway.client();
+        let Some(version) = speaks else { return Box::new(stream) };
+        let mut roots = RootCertStore::empty();
+        roots.add(self.chain()).expect("a root");
+        let config = ClientConfig::builder_with_protocol_versions(&[version])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").expect("a name");
+        let mut session = ClientConnection::new(Arc::new(config), name).expect("a session");
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).expect("a handshake");
+        }
+        assert_eq!(session.protocol_version(), Some(version.version));
+        Box::new(StreamOwned::new(session, stream))
+    }
+
+    /// The server's end of the gateway's connection, likewise.
+    fn accept(&self, listener: &TcpListener, speaks: Version) -> Box<dyn Wire> {
+        let mut stream = impatient(listener.accept().expect("the gateway connects").0);
+        let Some(version) = speaks else { return Box::new(stream) };
+        let key = PrivateKeyDer::from_pem_file(self.folder.join("own.key")).expect("a key");
+        let config = ServerConfig::builder_with_protocol_versions(&[version])
+            .with_no_client_auth()
+            .with_single_cert(vec![self.chain()], key)
+            .expect("they fit");
+        let mut session = ServerConnection::new(Arc::new(config)).expect("a session");
+        while session.is_handshaking() {
+            session.complete_io(&mut stream).expect("a handshake");
+        }
+        Box::new(StreamOwned::new(session, stream))
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The TLS that a client or a server speaks, or none.
+type Version = Option<&'static SupportedProtocolVersion>;
+
+/// What clients speak, and what servers do.
+const SEALED: [(Version, Version); 4] = [
+    (Some(&version::TLS13), None),
+    (None, Some(&version::TLS13)),
+    (Some(&version::TLS13), Some(&version::TLS13)),
+    (Some(&version::TLS12), Some(&version::TLS12)),
+];
+
+/// A record is read and opened whole, and sealed and written whole: neither its header nor its end is
+/// looked for by a call of its own.
+#[test]
+fn a_token_under_tls_costs_one_read_one_write_and_one_poll_too() {
+    let own = Certificate::new("tokens");
+    for (clients, servers) in SEALED {
+        let (listener, upstream) = listener();
+        let gateway = own.gateway(clients.is_some(), servers.is_some(), upstream);
+        let mut client = own.client(&gateway, clients);
+        ask_for_stream(client.as_mut());
+        let mut server = own.accept(&listener, servers);
+        begin_stream(server.as_mut());
+        assert_floor_of_tokens(&gateway, server.as_mut(), client.as_mut());
+    }
+}
+
+#[test]
+fn a_request_under_tls_costs_two_reads_two_writes_and_two_polls_too() {
+    let own = Certificate::new("requests");
+    for (clients, servers) in SEALED {
+        let (listener, upstream) = listener();
+        let gateway = own.gateway(clients.is_some(), servers.is_some(), upstream);
+        let mut client = own.client(&gateway, clients);
+        assert_floor_of_requests(&gateway, client.as_mut(), || own.accept(&listener, servers));
+    }
 }
