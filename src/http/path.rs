@@ -85,10 +85,26 @@ fn decode(path: &[u8]) -> Result<Option<(u8, &[u8])>, PathError> {
             // Control bytes, and the two that only an overlong form of UTF-8 has: `%c0%ae` was a dot
             // to more than one server.
             None | Some((0..=0x1f | 0x7f | 0xc0 | 0xc1, _)) => Err(PathError::Invalid),
+            Some((lead @ 0xe0.., behind)) if is_overlong(lead, behind) => Err(PathError::Invalid),
             decoded => Ok(decoded),
         },
         [byte, rest @ ..] => Ok(Some((*byte, rest))),
     }
+}
+
+/// Whether a form of UTF-8 of three bytes or more, which begins with `lead`, could have been shorter:
+/// `%e0%80%af` was a slash to some. Forms of five and six bytes are looked at as well, which UTF-8 had once.
+fn is_overlong(lead: u8, behind: &[u8]) -> bool {
+    let [b'%', digits @ ..] = behind else { return false };
+    let Some((next, _)) = escape(digits) else { return false };
+    let shorter_below = match lead {
+        0xe0 => 0xa0,
+        0xf0 => 0x90,
+        0xf8 => 0x88,
+        0xfc => 0x84,
+        _ => return false,
+    };
+    (0x80..shorter_below).contains(&next)
 }
 
 /// The byte that the two digits behind a `%` stand for, and what follows them.
@@ -257,6 +273,35 @@ mod tests {
         ] {
             assert!(normal(path).starts_with(prefix), "{path}");
             assert_eq!(behind(path, prefix), expected, "{path} behind {prefix}");
+        }
+    }
+
+    #[test]
+    fn overlong_forms_of_utf_8_are_no_path_and_other_bytes_beyond_ascii_are() {
+        for path in [
+            "/%c0%af",
+            "/%C1%9c",
+            "/x/%e0%80%ae%e0%80%ae/admin",
+            "/%e0%80%af",
+            "/%E0%9f%BF",
+            "/%f0%80%80%af",
+            "/%f0%8f%bf%bf",
+            "/%f8%80%80%80%af",
+            "/%fc%80%80%80%80%af",
+        ] {
+            assert_eq!(check(path), Err(PathError::Invalid), "{path}");
+        }
+        // Whole forms, parts of them, and letters of older sets.
+        for path in [
+            "/%e0%a0%80",
+            "/%f0%90%80%80",
+            "/%f0%9f%98%80",
+            "/%e0",
+            "/m%fcller",
+            "/%e0x%80",
+            "/%ff%80",
+        ] {
+            assert_eq!(check(path), Ok(()), "{path}");
         }
     }
 

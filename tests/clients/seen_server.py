@@ -2,15 +2,18 @@
 
     seen_server.py PORT
 
-Prints each request line that it has understood, and `bad` for what it has not. Answers 200 `seen`.
+Prints each request line that it has understood, and `bad` for what it has not. Answers 200 `seen`, and
+in `X-Means` the file that http.server would look for.
 """
 
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import quote
 
 
 class Seen(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    directory = "/"
 
     def __getattr__(self, name):
         if name.startswith("do_"):
@@ -23,6 +26,7 @@ class Seen(BaseHTTPRequestHandler):
         body = b"" if self.command == "HEAD" else b"seen"
         self.send_response(200)
         self.send_header("Content-Length", "4")
+        self.send_header("X-Means", quote(SimpleHTTPRequestHandler.translate_path(self, self.path)))
         self.end_headers()
         self.wfile.write(body)
 

@@ -51,6 +51,7 @@ const TARGET: &[Row] = &[
     ("target-percent-nul", b"GET /a%00.json HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("target-percent-crlf", b"GET /%0d%0aX:%20y HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("target-overlong-utf8", b"GET /%c0%ae%c0%ae/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("target-overlong-utf8-long", b"GET /%f0%80%80%ae%e0%80%af HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("unknown-scheme", b"GET file:///etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("userinfo-in-target", b"GET http://a@b/ HTTP/1.1\r\nHost: b\r\n\r\n"),
     ("dot-segment", b"GET /v1/../admin HTTP/1.1\r\nHost: a\r\n\r\n"),

@@ -76,7 +76,7 @@ impl Server {
                 "daemon off; master_process off; pid {folder}/pid; error_log stderr;\n\
                  events {{}}\nhttp {{ {paths} log_format seen '$status $request';\n\
                  access_log {folder}/log seen; server {{ listen 127.0.0.1:{port};\n\
-                 location / {{ return 200 seen; }} }} }}\n"
+                 location / {{ add_header X-Means $uri always; return 200 seen; }} }} }}\n"
             );
             let file = format!("{folder}/nginx.conf");
             std::fs::write(&file, text).expect("written");
@@ -259,4 +259,85 @@ fn pythons_server_sees_what_the_gateway_counts() {
 #[test]
 fn nodes_server_sees_what_the_gateway_counts() {
     play(&Server::node());
+}
+
+/// Other spellings of a path below `/admin/`, to one server or another.
+const SPELLINGS: [&str; 36] = [
+    "/admin/x",
+    "/%61dmin/x",
+    "/admi%6E/x",
+    "//admin/x",
+    "///admin/x",
+    "/admin%2fx",
+    "/%2fadmin/x",
+    "/%2F%2Fadmin//x",
+    "/admin//x",
+    "/admin/./x",
+    "/./admin/x",
+    "/x/../admin/x",
+    "/x/%2e%2e/admin/x",
+    "/x/.%2E/admin/x",
+    "/x%2f..%2fadmin/x",
+    "/x/..%2fadmin/x",
+    "/x/..;/admin/x",
+    "/x/..;a=b/admin/x",
+    "/x/%2e%2e;/admin/x",
+    "/;/../admin/x",
+    "/\\admin/x",
+    "/x\\..\\admin/x",
+    "/%5cadmin/x",
+    "/x/..%5cadmin/x",
+    "/x/%c0%ae%c0%ae/admin/x",
+    "/x/%e0%80%ae%e0%80%ae/admin/x",
+    "/%c0%afadmin/x",
+    "/%e0%80%afadmin/x",
+    "/%f0%80%80%afadmin/x",
+    "/x/%252e%252e/admin/x",
+    "/%252fadmin/x",
+    "/admin;a=b/x",
+    "/;a=b/admin/x",
+    "/admin/;x",
+    "/x/%uff0e%uff0e/admin/x",
+    "/x?/../admin/x",
+];
+
+/// What a server takes a path for. `None`: it has not answered, or with a refusal.
+fn meaning(port: u16, path: &str) -> Option<String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let answer = ask(plain(port), path, request.as_bytes(), true);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let field = answer.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("x-means").then_some(value)
+    });
+    field.filter(|_| answer.starts_with("HTTP/1.1 200")).map(str::to_owned)
+}
+
+/// Whatever a server makes of a path, one that is below a guarded route there was guarded here.
+#[test]
+fn no_server_finds_a_guarded_path_behind_another_spelling() {
+    let servers =
+        [("nginx", Server::nginx()), ("python", Server::python()), ("node", Server::node())];
+    for (name, server) in &servers {
+        let port = server.port;
+        let gateway = Gateway::start(&format!(
+            "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[limits]\nconnections = 100\n\
+             [keys.nobody]\nhash = \"sha256:{}\"\n\
+             [[upstream]]\nname = \"server\"\nendpoints = [\"127.0.0.1:{port}\"]\n\
+             [[route]]\npath = \"/admin/*\"\nupstream = \"server\"\n\
+             [[route]]\npath = \"/*\"\nupstream = \"server\"\nkeys = \"off\"\n",
+            "0".repeat(64)
+        ));
+        let is_guarded = |path: &str| path.starts_with("/admin/");
+        let mut dangerous = 0;
+        for path in SPELLINGS {
+            dangerous += usize::from(meaning(port, path).is_some_and(|path| is_guarded(&path)));
+            let through = meaning(gateway.address().port(), path);
+            assert!(!through.as_deref().is_some_and(is_guarded), "{name}: {path} is {through:?}");
+        }
+        // Asked directly, it takes many of them for one.
+        assert!(dangerous >= 5, "{name}: {dangerous}");
+        let open = meaning(gateway.address().port(), "/open/x");
+        assert_eq!(open.as_deref(), Some("/open/x"), "{name}");
+    }
 }

@@ -39,6 +39,11 @@ const TARGET: &[Row] = &[
     ("target-percent-nul", b"GET /a%00 HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
     ("target-percent-crlf", b"GET /%0d%0a HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
     ("target-overlong-utf8", b"GET /%c0%ae HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
+    (
+        "target-overlong-utf8-long",
+        b"GET /x/%e0%80%ae%e0%80%ae/y HTTP/1.1\r\nHost: a\r\n\r\n",
+        HeadError::InvalidTarget,
+    ),
     ("unknown-scheme", b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", HeadError::InvalidTarget),
     (
         "userinfo-in-target",
