@@ -41,6 +41,8 @@ pub struct AcceptorSettings {
 #[derive(Clone)]
 pub struct TlsAcceptor {
     config: Arc<ServerConfig>,
+    /// Whose certificates let clients in, and whether they have to show one.
+    believed: Fingerprint,
     /// What a ticket vouches for: tickets of other settings are not taken.
     vouched: Fingerprint,
 }
@@ -76,9 +78,14 @@ impl TlsAcceptor {
             Some(clients) => (&clients.authorities.fingerprint.0[..], clients.required),
             None => (&[][..], false),
         };
-        let flags = [u8::from(required), u8::from(settings.tickets)];
-        let vouched = Fingerprint::of(&[authorities, &flags]);
-        Ok(TlsAcceptor { config: Arc::new(config), vouched })
+        let believed = Fingerprint::of(&[authorities, &[u8::from(required)]]);
+        let vouched = Fingerprint::of(&[&believed.0, &[u8::from(settings.tickets)]]);
+        Ok(TlsAcceptor { config: Arc::new(config), believed, vouched })
+    }
+
+    /// Whether it lets clients in by the same certificates as `before`.
+    pub fn believes_as(&self, before: &TlsAcceptor) -> bool {
+        self.believed == before.believed
     }
 
     /// Goes on with the ticket keys of `before`, so that clients resume across a reload. Not where other

@@ -82,6 +82,16 @@ impl Snapshot {
             .is_some_and(|tls| place + tls.listen.len() >= self.server.listen.len())
     }
 
+    /// Whether clients are let in by the same certificates as before: those of the same authorities, and as
+    /// ever with one or also without.
+    pub fn believes_clients_as(&self, before: &Snapshot) -> bool {
+        match (&self.server.tls, &before.server.tls) {
+            (Some(tls), Some(old)) => tls.acceptor.believes_as(&old.acceptor),
+            // Whether TLS is spoken at all, no reload changes.
+            _ => true,
+        }
+    }
+
     /// The files of certificates and keys: when one changes, the configuration is another one.
     pub fn tls_files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();

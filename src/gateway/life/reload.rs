@@ -3,7 +3,9 @@
 //! Nothing that is under way is touched. An exchange holds the snapshot it began with and obeys it to
 //! its end; the next request of the same connection gets the new one. Idle connections and queues
 //! belong to groups (`proxy::group`), which outlive a snapshot; only connections to endpoints that are
-//! gone are closed.
+//! gone are closed. And where clients are let in by other certificates than before, those who were let in
+//! by these go when what they have under way is over: nobody is served for as long as it likes as whom an
+//! authority said it was that is not believed any more.
 //!
 //! Every worker has a copy of its own: each exchange counts a reference to the snapshot, and a count
 //! that all cores share would move between their caches with every request.
@@ -11,8 +13,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::clock::Instant;
 use crate::config::snapshot::{Snapshot, UpstreamId};
 use crate::gateway::Gateway;
+use crate::gateway::record::downstream::{After, State};
 use crate::proxy::admission::Lack;
 use crate::proxy::load::{Loads, MemberSet};
 use crate::reactor::mailbox::Latest;
@@ -24,6 +28,7 @@ impl<N: Net> Gateway<N> {
         for id in self.groups.ids().collect::<Vec<_>>() {
             self.groups[id].endpoints.forget_weights();
         }
+        let believes_others = !snapshot.believes_clients_as(self.generations.latest());
         self.generations.follow(Arc::unwrap_or_clone(snapshot));
         self.tokens.clear();
         self.renew_authorising(cx);
@@ -34,12 +39,48 @@ impl<N: Net> Gateway<N> {
         if latest.speaks_tls() {
             self.desk.buffers.serve_sessions();
         }
+        if believes_others {
+            self.part_from_sealed(latest.limits.requests_per_connection, cx);
+        }
         cx.net.keep_alive(latest.server.tcp_keepalive);
         self.purse.set_limit(latest.limits.continue_bytes);
         cx.set_pace(latest.pace());
         // Where a limit has grown, some of the waiting requests have a place now.
         for id in latest.upstreams.iter().map(|upstream| upstream.id) {
             self.call_waiting(id, cx);
+        }
+    }
+
+    /// Has every client under TLS shake hands anew: at once where nothing is under way, else behind the answer
+    /// to the request that has come, or is coming.
+    fn part_from_sealed(&mut self, requests_per_connection: u32, cx: &mut Cx<N>) {
+        for token in self.downstreams.tokens() {
+            let Some(downstream) = self.downstreams.get_mut(token) else { continue };
+            if !downstream.socket.is_sealed() {
+                continue;
+            }
+            match &mut downstream.state {
+                State::Idle { .. } | State::Head { began: Instant::NEVER, .. } => {
+                    self.part(token, cx);
+                    self.enqueue(token, &mut cx.run);
+                }
+                State::Handshake { .. } => {
+                    self.close_downstream(token, cx);
+                    cx.listen.reopen_listeners();
+                }
+                State::Head { .. } => {
+                    downstream.requests =
+                        downstream.requests.max(requests_per_connection.saturating_sub(1));
+                }
+                State::Exchange => {
+                    if let Some(exchange) = &mut downstream.exchange {
+                        // Also where the head of its answer has said otherwise.
+                        (exchange.keep_alive, exchange.persistent) = (false, false);
+                    }
+                }
+                State::Replying { then, .. } => *then = After::Linger,
+                State::Lingering { .. } | State::Closed => {}
+            }
         }
     }
 

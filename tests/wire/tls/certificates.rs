@@ -1,10 +1,14 @@
 //! What a client's certificate opens, what is shown with the gateway's own, and the admin address under TLS.
 
-use std::process::Command;
-use std::time::Instant;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Authority, LAST, Pair, Sealed, s_client};
-use crate::harness::{Config, PATIENCE, Upstream, run, sluicegate};
+use crate::harness::{Config, PATIENCE, Upstream, run, signal, sluicegate};
 
 /// A server that tells its name.
 fn named(name: &'static str) -> std::net::SocketAddr {
@@ -263,4 +267,116 @@ fn the_admin_address_speaks_tls_and_is_reached_by_ours() {
     let [_, certificate, _, key] = with(&alice);
     let seen = top(&place, &["--ca", ca, "--certificate", certificate, "--key", key]);
     assert!(seen.status.success(), "{}", seen.stderr);
+}
+
+/// `openssl s_client` as whom a certificate says, on a connection that stays until somebody ends it.
+struct Held(Child);
+
+impl Held {
+    fn open(port: u16, pair: &Pair) -> Held {
+        let process = Command::new("openssl")
+            .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{port}"), "-cert"])
+            .arg(&pair.certificate)
+            .arg("-key")
+            .arg(&pair.key)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        Held(process.expect("openssl is installed"))
+    }
+
+    /// Asks for a path, and reads the answer up to and including `end`.
+    fn ask(&mut self, path: &str, end: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let input = self.0.stdin.as_mut().expect("a pipe");
+        input.write_all(request.as_bytes()).expect("it reads");
+        self.read_until(end);
+    }
+
+    fn read_until(&mut self, end: &str) {
+        let output = self.0.stdout.as_mut().expect("a pipe");
+        let (mut seen, mut byte) = (Vec::new(), [0]);
+        while !seen.ends_with(end.as_bytes()) {
+            let count = output.read(&mut byte).expect("a pipe");
+            assert!(count > 0, "no {end:?} in {}", String::from_utf8_lossy(&seen));
+            seen.push(byte[0]);
+        }
+    }
+
+    /// Whether the connection ends before somebody's patience does.
+    fn ends(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.0.try_wait().expect("a child").is_some() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        false
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A connection would be served for as long as it likes as whom an authority said it was, which is not
+/// believed any more.
+#[test]
+fn who_was_let_in_by_an_authority_goes_with_it() {
+    let (authority, first, second) = (Authority::new(), Authority::new(), Authority::new());
+    let own = authority.issue(&["localhost"]);
+    let (alice, bob) = (first.issue(&["alice"]), second.issue(&["bob"]));
+    let released = Arc::new(AtomicBool::new(false));
+    let upstream = Upstream::serve({
+        let released = Arc::clone(&released);
+        move |mut peer| {
+            while let Some(request) = peer.next_request() {
+                peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n");
+                let deadline = Instant::now() + PATIENCE;
+                while request.start.contains("/slow")
+                    && !released.load(Ordering::Relaxed)
+                    && Instant::now() < deadline
+                {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                peer.send("3\r\nend\r\n0\r\n\r\n");
+            }
+        }
+    });
+    let believe = |whom: &Authority| {
+        let text = std::fs::read_to_string(&whom.ca).expect("it is there");
+        authority.write("clients.pem", &text)
+    };
+    let tls = format!("certificates = [{}]\nclient_ca = {:?}", own.entry(), believe(&first));
+    let sealed = Sealed::start(&Config::to(upstream), &tls);
+    let mut idle = Held::open(sealed.port, &alice);
+    idle.ask("/quick", "0\r\n\r\n");
+    let mut slow = Held::open(sealed.port, &alice);
+    slow.ask("/slow", "begin\r\n");
+
+    believe(&second);
+    signal(&sealed.gateway, rustix::process::Signal::HUP);
+    sealed.gateway.wait_for_log("generation 1 is in force");
+    assert!(idle.ends(), "nothing was under way");
+    // What is under way goes on to its end.
+    assert!(slow.0.try_wait().expect("a child").is_none());
+    released.store(true, Ordering::Relaxed);
+    slow.read_until("0\r\n\r\n");
+    assert!(slow.ends(), "its answer is over");
+    let mut stays = Held::open(sealed.port, &bob);
+    stays.ask("/quick", "0\r\n\r\n");
+    assert!(
+        sealed.curl(&authority, &[&with(&alice)[..], &[&sealed.url("/quick")]].concat()).is_err()
+    );
+
+    // Whoever is believed as before is left alone: another certificate of ours is for who comes now.
+    authority.issue(&["localhost"]);
+    signal(&sealed.gateway, rustix::process::Signal::HUP);
+    sealed.gateway.wait_for_log("generation 2 is in force");
+    stays.ask("/quick", "0\r\n\r\n");
 }
