@@ -196,19 +196,28 @@ impl Doors {
         workers: usize,
         inherited: &mut Inherited,
     ) -> Result<Doors, StartError> {
+        let listen = &snapshot.server.listen;
         let mut addresses = Vec::new();
         let mut kept = Listeners::default();
         let mut made = Vec::new();
         let mut listeners: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        for (place, &address) in snapshot.server.listen.iter().enumerate() {
-            let failed = |error| StartError::Listen { address, error };
-            let families = families(snapshot, address);
+        // Port 0 takes what the others leave.
+        let mut order: Vec<usize> = (0..listen.len()).collect();
+        order.sort_by_key(|place| listen[*place].port() == 0);
+        let mut bound: Vec<Vec<Vec<TcpListener>>> = Vec::new();
+        bound.resize_with(listen.len(), Vec::new);
+        for place in order {
+            let address = listen[place];
             if let Some(path) = path_of(address)
                 && !inherited.holds(address)
             {
                 made.push(PathBuf::from(path));
             }
-            let bound = inherited.listen(address, workers, families).map_err(failed)?;
+            let opened = inherited.listen(address, workers, families(snapshot, address));
+            bound[place] = opened.map_err(|error| StartError::Listen { address, error })?;
+        }
+        for ((place, &address), bound) in listen.iter().enumerate().zip(bound) {
+            let failed = |error| StartError::Listen { address, error };
             // A Unix socket has no other address than the one that was asked for.
             let real = bound.iter().flatten().find_map(|listener| listener.local_addr().ok());
             addresses.push(real.unwrap_or(address));

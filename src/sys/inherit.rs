@@ -69,7 +69,8 @@ impl Inherited {
     }
 
     /// Listeners on `address` for `workers` workers, each with at least one: the inherited ones if
-    /// there are any, else new ones.
+    /// there are any, else new ones. Port 0 takes the first that are left, so it is asked for behind the
+    /// addresses that name theirs.
     pub fn listen(
         &mut self,
         address: SocketAddr,
@@ -150,7 +151,14 @@ impl Inherited {
         rest.filter_map(address).collect()
     }
 
+    /// Those on an address. Of port 0, those of one port: another one that is asked for by 0 is another
+    /// listener's, where clients may have to speak otherwise.
     fn take(&mut self, address: SocketAddr) -> Vec<TcpListener> {
+        let first = self.0.workers.iter().find(|listener| is_on(listener, address));
+        let address = match first.map(TcpListener::local_addr) {
+            Some(Ok(bound)) if path_of(address).is_none() => bound,
+            _ => address,
+        };
         let all = std::mem::take(&mut self.0.workers);
         let (ours, others) = all.into_iter().partition(|listener| is_on(listener, address));
         self.0.workers = others;
@@ -229,6 +237,21 @@ mod tests {
         let seats = inherited.listen(ANY, 3, Families::Own).expect("port 0 is the port it has");
         assert_eq!(counts(&seats), [1, 1, 1]);
         assert_eq!(waiting(&seats, 8), 8);
+    }
+
+    #[test]
+    fn two_ports_that_are_asked_for_by_0_stay_two() {
+        let two = || listen(ANY, 2, Families::Own).expect("a free port");
+        let sockets: Vec<TcpListener> = [two(), two()].into_iter().flatten().collect();
+        let on = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let bound = [on(&sockets[0]), on(&sockets[2])];
+        let mut inherited = inherited(sockets);
+        for expected in bound {
+            let seats = inherited.listen(ANY, 2, Families::Own).expect("they are ours");
+            assert_eq!(counts(&seats), [1, 1]);
+            assert!(seats.iter().flatten().all(|listener| on(listener) == expected));
+        }
+        assert_eq!(inherited.close_rest(), []);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::process::Command;
 use rustix::process::Signal;
 
 use super::{Authority, EXPIRED, LAST, Sealed, s_client};
-use crate::harness::{Config, EtcdCluster, Gateway, Upstream, run, signal, sluicegate};
+use crate::handover::hand_over;
+use crate::harness::{Config, EtcdCluster, Gateway, Peer, Upstream, run, signal, sluicegate};
 
 fn empty_answers() -> SocketAddr {
     Upstream::serve(|mut peer| {
@@ -106,4 +107,28 @@ fn a_certificate_is_renewed_under_a_configuration_in_a_store() {
     authority.issue(&["localhost"]);
     sealed.gateway.wait_for_log("generation 1 is in force");
     assert_ne!(serial(sealed.port, &authority), first);
+}
+
+/// Where the kernel has chosen the ports, the successor has to know which was which.
+#[test]
+fn a_port_goes_on_to_speak_tls_behind_a_hand_over() {
+    let authority = Authority::new();
+    let own = authority.issue(&["localhost"]);
+    let config = Config::to(empty_answers());
+    let tls = format!("certificates = [{}]", own.entry());
+    let sealed = Sealed::start(&config, &tls);
+    let plain = sealed.gateway.address();
+    let chosen = Sealed::text(&config, &tls);
+    // Named beside one that is not: the first of the two may not take it.
+    let (before, sealing) = chosen.split_once("[server.tls]").expect("it has one");
+    let sealing = sealing.replacen(":0\"", &format!(":{}\"", sealed.port), 1);
+    for text in [chosen.clone(), format!("{before}[server.tls]{sealing}")] {
+        sealed.gateway.rewrite(&text);
+        hand_over(&sealed.gateway);
+        let told = sealed.curl(&authority, &["-w", "%{http_code}", &sealed.url("/a")]);
+        assert_eq!(told.as_deref(), Ok("204"), "{text}");
+        let mut client = Peer::connect(plain);
+        client.send("GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(client.read_response().status(), 204, "{text}");
+    }
 }
