@@ -1,4 +1,4 @@
-//! The screen of a fleet: its gateways, and how they share limits.
+//! The screen of a fleet: its gateways, how they share limits, and which endpoints they call broken.
 
 use std::fmt::Write as _;
 
@@ -56,7 +56,31 @@ pub(super) fn draw(out: &mut String, fleet: &Value, rows_max: usize) -> std::fmt
             shown(&member["admin"], 40),
         )?;
     }
-    limits(out, list(&fleet["limits"]), rows_max)
+    limits(out, list(&fleet["limits"]), rows_max)?;
+    hints(out, &fleet["hints"], rows_max)
+}
+
+/// Endpoints that others call broken; `null`: this gateway hears no hints.
+fn hints(out: &mut String, hints: &Value, rows_max: usize) -> std::fmt::Result {
+    let hints = list(hints);
+    if !hints.is_empty() {
+        writeln!(
+            out,
+            "\n{:<28} {:<32} {:>8} {:>6}",
+            "UPSTREAM", "CALLED BROKEN", "TOLD BY", "HEARD"
+        )?;
+    }
+    for hint in hints.iter().take(rows_max) {
+        writeln!(
+            out,
+            "{:<28} {:<32} {:>8} {:>6}",
+            shown(&hint["upstream"], 28),
+            shown(&hint["endpoint"], 32),
+            shown(&hint["told_by"], 8),
+            if hint["heard"] == true { "yes" } else { "no" },
+        )?;
+    }
+    Ok(())
 }
 
 fn limits(out: &mut String, limits: &[Value], rows_max: usize) -> std::fmt::Result {
@@ -110,6 +134,10 @@ mod tests {
             ],
             "limits": [{ "key": text, "limit_of": "requests", "limit": 600, "held": 590,
                          "in_force_here": 300, "demand": 900 }],
+            "hints": [
+                { "upstream": text, "endpoint": text, "told_by": 2, "heard": true },
+                { "upstream": "llama", "endpoint": "10.0.1.8:8000", "told_by": 1, "heard": false },
+            ],
         })
     }
 
@@ -125,8 +153,18 @@ mod tests {
         assert!(all.contains("store AWAY, read 3.2 s ago   settling   gateways 2"), "{all}");
         assert!(all.contains("edge-1* ") && all.contains(" draining"), "{all}");
         assert!(all.contains(" -7.0 s ") && !all.contains("null"), "{all}");
-        assert!(all.contains(" 600 ") && all.lines().last().is_some_and(|it| it.ends_with(" 900")));
-        assert_eq!(screen(&fleet("x"), 1).lines().count() + 1, all.lines().count());
+        assert!(all.contains(" 600 ") && all.lines().any(|it| it.ends_with(" 900")), "{all}");
+        let hint = all.lines().last().expect("hints stand last");
+        let words: Vec<&str> = hint.split_whitespace().collect();
+        assert_eq!(words, ["llama", "10.0.1.8:8000", "1", "no"], "{all}");
+        assert!(all.lines().any(|it| it.ends_with("       2    yes")), "{all}");
+        // One gateway and one hint less.
+        assert_eq!(screen(&fleet("x"), 1).lines().count() + 2, all.lines().count());
+        for none in [json!([]), Value::Null] {
+            let mut quiet = fleet("x");
+            quiet["hints"] = none;
+            assert!(!screen(&quiet, 9).contains("BROKEN"), "nobody calls anything broken");
+        }
         let none = screen(&json!({ "configured": false }), 9);
         assert!(none.contains("no [fleet]"), "{none}");
     }
