@@ -217,7 +217,7 @@ fn keepalive(server: &mut Section<'_>, report: &mut Report) -> Option<Keepalive>
 }
 
 fn listeners(field: &Field<'_>, report: &mut Report) -> Option<Vec<SocketAddr>> {
-    let fields = field.list(report)?;
+    let fields = field.one_or_list(report)?;
     if fields.is_empty() {
         report.error(field.place(), "must name at least one address");
     }

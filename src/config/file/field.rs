@@ -241,6 +241,14 @@ impl<'d> Field<'d> {
         Some(list.iter().enumerate().map(|(index, value)| self.element(index, value)).collect())
     }
 
+    /// The elements of a list, or a string alone, which is a list of one.
+    pub fn one_or_list(&self, report: &mut Report) -> Option<Vec<Field<'d>>> {
+        match self.value.is_str() {
+            true => Some(vec![Field { place: self.place.clone(), ..*self }]),
+            false => self.list(report),
+        }
+    }
+
     /// The table, or an empty one if it is none.
     pub fn section(&self, report: &mut Report) -> Section<'d> {
         let table = self.value.as_table().ok_or_else(|| self.expected("a table"));

@@ -667,6 +667,14 @@ fn what_is_legal_but_odd_is_a_warning() {
 }
 
 #[test]
+fn one_address_to_listen_on_needs_no_list() {
+    let listens = r#"listen = ["127.0.0.1:8080"]"#;
+    assert!(LEAST.contains(listens), "{LEAST}");
+    let alone = LEAST.replace(listens, r#"listen = "127.0.0.1:8080""#);
+    assert_eq!(accepted(&alone).snapshot.server.listen, accepted(LEAST).snapshot.server.listen);
+}
+
+#[test]
 fn what_is_shown_compiles_to_the_same() {
     let odd = r#"
         [server]

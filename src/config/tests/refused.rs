@@ -27,8 +27,14 @@ fn server() {
         (r#"["127.0.0.1:8080"]"#, "[]", "line 2: server.listen: must name at least one address"),
         (
             r#"["127.0.0.1:8080"]"#,
-            r#""127.0.0.1:8080""#,
-            "line 2: server.listen: must be a list, [ … ], not a string",
+            "8080",
+            "line 2: server.listen: must be a list, [ … ], not a number",
+        ),
+        (
+            r#"["127.0.0.1:8080"]"#,
+            r#""localhost:8080""#,
+            "line 2: server.listen: \"localhost:8080\" is no address to listen on: write \
+             ip:port, \"127.0.0.1:8080\", or \"[::1]:8080\" for IPv6; did you mean \"127.0.0.1:8080\"?",
         ),
         (
             r#"["127.0.0.1:8080"]"#,
