@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::attendant::{Act, Attendant, Complaint, Report, Sight};
+use super::attendant::{Act, Attendant, CLOSELY, Complaint, Report, Sight, YOUNG};
 use super::judge::Figures;
 use super::meter::{Meter, Totals};
 use super::{CanaryOutcome, Decision, SeenCanary};
@@ -21,7 +21,8 @@ use crate::lifecycle::store::status::StatusLine;
 use crate::measure::stats::Counters;
 use crate::sys;
 
-/// How often a gateway says what it has measured, and one that tries a candidate asks the others.
+/// How often a gateway says what it has measured, and one that tries a candidate asks the others, once it is
+/// not [`YOUNG`] any more.
 const REPORT: Duration = Duration::from_secs(5);
 /// How often the others ask, to see who is silent.
 const LOOK: Duration = Duration::from_secs(15);
@@ -113,8 +114,9 @@ impl Attendance {
 
     /// Whether the status key is to be written again.
     pub fn is_report_due(&self, now: Instant) -> bool {
-        self.watched.is_some()
-            && self.reported.is_none_or(|last| now.duration_since(last) >= REPORT)
+        self.watched.as_ref().is_some_and(|watched| {
+            self.reported.is_none_or(|last| now.duration_since(last) >= watched.pace(now))
+        })
     }
 
     /// What this gateway says of the canary that is under way.
@@ -128,7 +130,8 @@ impl Attendance {
     pub fn attend(&mut self, etcd: &mut Etcd, now: Instant) -> Result<(), EtcdFailure> {
         self.meter.look(now);
         let Some(watched) = &self.watched else { return Ok(()) };
-        let pause = if watched.seen.canary.is_for(&self.name) { REPORT } else { LOOK };
+        let tries = watched.seen.canary.is_for(&self.name);
+        let pause = if tries { watched.pace(now) } else { LOOK };
         if self.asked.is_none_or(|last| now.duration_since(last) >= pause) {
             self.asked = Some(now);
             self.reports = match reports(etcd, &self.place) {
@@ -233,6 +236,13 @@ impl Attendance {
 }
 
 impl Watched {
+    /// How often what is measured of it is told, and asked for by who tries it.
+    fn pace(&self, now: Instant) -> Duration {
+        // A second more than others count: who is told to be young says it closely.
+        let is_young = now.saturating_duration_since(self.mark.0) < YOUNG + CLOSELY;
+        if is_young { CLOSELY } else { REPORT }
+    }
+
     fn report(&self, meter: &Meter, now: Instant) -> Report {
         let (since, totals) = &self.mark;
         Report {

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | the parts are not those that the canary was made against | stop |
 //! | it tries the candidate, and refuses it | stop |
-//! | it obeys the candidate, and has served worse for [`STANDING`] | stop |
+//! | it obeys the candidate, and has served worse for [`STANDING`]; or flagrantly so, while the others are well | stop |
 //! | one that is to try it has not said for [`SILENCE`] that it obeys it | stop |
 //! | one that tries it has begun anew [`RESTARTS`] times | stop |
 //! | all that are to try it have obeyed it for as long as it is to be watched, and together they have answered enough requests, not half of them in vain | promote |
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Canary;
-use super::judge::{Evidence, Figures, worse};
+use super::judge::{Evidence, Figures, is_flagrant, worse};
 
 /// Who does not say for so long that it obeys a candidate has ended, is cut off, or cannot obey it.
 pub const SILENCE: Duration = Duration::from_secs(30);
@@ -28,6 +28,16 @@ pub const SILENCE: Duration = Duration::from_secs(30);
 /// A complaint has to stand for so long: by then the others have measured the same while, have said so
 /// and been asked. An outage of all is seen here first.
 pub const STANDING: Duration = Duration::from_secs(12);
+
+/// As long as a canary is so young, all gateways measure and say closely what becomes of it.
+pub const YOUNG: Duration = Duration::from_secs(60);
+
+/// How often a gateway says then what it has measured, and one that tries the candidate asks the others.
+pub const CLOSELY: Duration = Duration::from_secs(1);
+
+/// What is known of others so long after a complaint has begun was measured behind its beginning: it has been
+/// said, and asked for, since. A quarter of a second each is what a thread may be late by.
+const SINCE_MEASURED: Duration = Duration::from_millis(2_500);
 
 /// Who has not said anything new for so long is as one that says nothing: what it said last stays in the store
 /// until its lease is over.
@@ -95,12 +105,20 @@ pub struct Attendant {
     number: u64,
     /// Since when it has obeyed the candidate.
     obeys_since: Option<Instant>,
-    /// Since when it serves worse.
-    worse_since: Option<Instant>,
+    /// It serves worse.
+    worse: Option<Worse>,
     /// Those that should obey it and do not say so, and since when.
     missed: BTreeMap<String, Instant>,
     /// What the others said last.
     heard: BTreeMap<String, Heard>,
+}
+
+/// A complaint that has begun.
+#[derive(Debug)]
+struct Worse {
+    since: Instant,
+    /// What the others had measured soon after.
+    others: Option<BTreeMap<String, Figures>>,
 }
 
 /// What was heard of another gateway that tries the candidate.
@@ -120,7 +138,7 @@ impl Attendant {
             name,
             number: 0,
             obeys_since: None,
-            worse_since: None,
+            worse: None,
             missed: BTreeMap::new(),
             heard: BTreeMap::new(),
         }
@@ -196,30 +214,32 @@ impl Attendant {
 
     /// What this gateway has to say against the candidate, if it obeys it.
     pub fn complaint(&mut self, sight: &Sight<'_>, now: Instant) -> Complaint {
-        let Some(why) = self.worse(sight) else {
-            self.worse_since = None;
+        let compared = self.compared(sight);
+        let others: Vec<&Figures> = compared.values().map(|report| &report.now).collect();
+        let Report { before, now: measured, obeyed, .. } = sight.mine;
+        let evidence = Evidence { before, now: measured, others: &others };
+        let Some(why) = worse(&evidence).filter(|_| *obeyed) else {
+            self.worse = None;
             return Complaint::None;
         };
-        let since = *self.worse_since.get_or_insert(now);
-        match now.duration_since(since) >= STANDING {
-            true => Complaint::Stands(why),
+        let begun = self.worse.get_or_insert(Worse { since: now, others: None });
+        let stands = now.duration_since(begun.since);
+        let is_so = stands >= STANDING
+            || stands >= SINCE_MEASURED
+                && is_flagrant(&evidence, &begun.lately(&compared, sight.others.is_some()));
+        match is_so {
+            true => Complaint::Stands(format!("{}: {why}", self.name)),
             false => Complaint::New,
         }
     }
 
-    fn worse(&self, sight: &Sight<'_>) -> Option<String> {
-        let Sight { canary, mine, others, .. } = sight;
-        if !mine.obeyed {
-            return None;
-        }
+    /// What those say that do not try the candidate, by their names.
+    fn compared<'a>(&self, sight: &Sight<'a>) -> BTreeMap<&'a str, &'a Report> {
         let is_compared = |(name, report): &(&String, &Report)| {
-            **name != self.name && report.number == canary.number && !report.obeyed
+            **name != self.name && report.number == sight.canary.number && !report.obeyed
         };
-        let others: Vec<&Figures> = others.map_or_else(Vec::new, |others| {
-            others.iter().filter(is_compared).map(|(_, report)| &report.now).collect()
-        });
-        let evidence = Evidence { before: &mine.before, now: &mine.now, others: &others };
-        worse(&evidence).map(|why| format!("{}: {why}", self.name))
+        let others = sight.others.into_iter().flatten().filter(is_compared);
+        others.map(|(name, report)| (name.as_str(), report)).collect()
     }
 
     /// Notes who should obey the candidate and does not say so.
@@ -241,209 +261,23 @@ impl Attendant {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn canary(gateways: &[&str]) -> Canary {
-        Canary {
-            number: 43,
-            by: "ann".into(),
-            at: String::new(),
-            message: String::new(),
-            share: 20,
-            watch_seconds: 300,
-            requests_min: 20,
-            gateways: gateways.iter().map(|name| (*name).to_owned()).collect(),
-            changed: vec!["config".into()],
-            parts: BTreeMap::new(),
-            base: BTreeMap::new(),
-            decided: None,
-        }
-    }
-
-    fn report(obeyed: bool, requests: u64, failed: u64) -> Report {
-        let now = Figures { requests, failed, ..Figures::default() };
-        let before = Figures { requests: 1_000, ..Figures::default() };
-        Report { number: 43, obeyed, seconds: 0, requests, before, now }
-    }
-
-    type Others = BTreeMap<String, Report>;
-
-    fn others<const N: usize>(told: [(&str, Report); N]) -> Others {
-        told.into_iter().map(|(name, report)| (name.to_owned(), report)).collect()
-    }
-
-    fn sight<'a>(canary: &'a Canary, mine: &'a Report, others: &'a Others) -> Sight<'a> {
-        Sight { canary, holds: true, refused: None, mine, others: Some(others) }
-    }
-
-    fn stops(act: &Act, part: &str) {
-        assert!(matches!(act, Act::Stop(why) if why.contains(part)), "{act:?} is not {part:?}");
-    }
-
-    #[test]
-    fn a_quiet_watch_ends_with_a_promotion_by_whoever_tries_it() {
-        let canary = canary(&["a"]);
-        let (mine, rest) = (report(true, 30, 0), others([("b", report(false, 500, 0))]));
-        let mut attendant = Attendant::new("a".into());
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let told = sight(&canary, &mine, &rest);
-        assert_eq!(attendant.decide(&told, at(0)), Act::Nothing);
-        assert_eq!(attendant.decide(&told, at(299)), Act::Nothing);
-        assert_eq!(attendant.decide(&told, at(300)), Act::Promote);
-        // Too few requests prove nothing: it waits for more.
-        let few = report(true, 19, 0);
-        assert_eq!(attendant.decide(&Sight { mine: &few, ..told }, at(400)), Act::Nothing);
-        // Nor does the watch go on while the store is away, or by somebody who does not try it.
-        assert_eq!(attendant.decide(&Sight { others: None, ..told }, at(401)), Act::Nothing);
-        let onlooker = report(false, 500, 0);
-        let seen = others([("a", report(true, 30, 0))]);
-        let mut other = Attendant::new("b".into());
-        for second in [0, 400] {
-            assert_eq!(other.decide(&sight(&canary, &onlooker, &seen), at(second)), Act::Nothing);
-        }
-        // Another canary is watched from its own beginning.
-        let next = Canary { number: 44, ..canary.clone() };
-        let mine = Report { number: 44, ..mine.clone() };
-        assert_eq!(attendant.decide(&sight(&next, &mine, &rest), at(402)), Act::Nothing);
-    }
-
-    #[test]
-    fn all_that_try_it_have_to_obey_it_and_their_requests_count_together() {
-        let canary = canary(&["a", "b"]);
-        let mine = report(true, 12, 0);
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let mut attendant = Attendant::new("a".into());
-        let both = |seconds| others([("b", Report { seconds, ..report(true, 8, 0) })]);
-        attendant.decide(&sight(&canary, &mine, &both(0)), at(0));
-        let one = others([]);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &one), at(300)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &both(299)), at(301)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &both(300)), at(302)), Act::Promote);
-    }
-
-    #[test]
-    fn one_that_ends_while_it_tries_a_candidate_holds_the_promotion_back_and_stops_it() {
-        let canary = canary(&["a", "b"]);
-        let mine = report(true, 40, 0);
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let says = |seconds| others([("b", Report { seconds, ..report(true, 8, 0) })]);
-        // Its last words stay for as long as its lease: they are no sign of life.
-        let mut attendant = Attendant::new("a".into());
-        attendant.decide(&sight(&canary, &mine, &says(290)), at(290));
-        let last = says(300);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &last), at(295)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &last), at(590)), Act::Nothing);
-        stops(&attendant.decide(&sight(&canary, &mine, &last), at(620)), "b has not said for 30 s");
-        // Once may be an update, twice is none.
-        let mut attendant = Attendant::new("a".into());
-        for (second, seconds) in [(0, 5), (10, 2), (20, 12)] {
-            let told = says(seconds);
-            assert_eq!(attendant.decide(&sight(&canary, &mine, &told), at(second)), Act::Nothing);
-        }
-        let act = attendant.decide(&sight(&canary, &mine, &says(1)), at(30));
-        stops(&act, "b has begun anew 2 times");
-    }
-
-    #[test]
-    fn what_answers_half_of_its_requests_in_vain_is_not_promoted_whatever_was_before() {
-        let canary = canary(&["a"]);
-        let before = Figures { requests: 100, failed: 100, ..Figures::default() };
-        let (mine, rest) = (report(true, 40, 40), others([("b", report(false, 500, 0))]));
-        let mine = Report { before, ..mine };
-        let mut attendant = Attendant::new("a".into());
-        let begin = Instant::now();
-        for second in [0, 300, 900] {
-            let now = begin + Duration::from_secs(second);
-            assert_eq!(attendant.decide(&sight(&canary, &mine, &rest), now), Act::Nothing);
-        }
-    }
-
-    #[test]
-    fn each_reason_stops_it() {
-        let canary = canary(&["a"]);
-        let rest = others([("b", report(false, 500, 0))]);
-        let now = Instant::now();
-        let (good, bad) = (report(true, 40, 0), report(true, 40, 12));
-        let told = sight(&canary, &good, &rest);
-        let decide = |sight: &Sight<'_>| {
-            let mut attendant = Attendant::new("a".into());
-            match attendant.decide(sight, now) {
-                Act::Nothing => attendant.decide(sight, now + STANDING),
-                act => act,
-            }
+impl Worse {
+    /// What all others together have had since the complaint began, as far as they say it closely: who is behind
+    /// may tell of what was before.
+    fn lately(&mut self, others: &BTreeMap<&str, &Report>, can_be_asked: bool) -> Figures {
+        let is_young = |report: &Report| report.seconds <= YOUNG.as_secs();
+        let young = others.iter().filter(|(_, report)| can_be_asked && is_young(report));
+        let young = young.map(|(name, report)| ((*name).to_owned(), &report.now));
+        let Some(then) = &self.others else {
+            let then: BTreeMap<String, Figures> =
+                young.map(|(name, it)| (name, it.clone())).collect();
+            self.others = can_be_asked.then_some(then);
+            return Figures::default();
         };
-        assert_eq!(decide(&told), Act::Nothing);
-        stops(&decide(&Sight { holds: false, ..told }), "changed meanwhile");
-        stops(&decide(&Sight { refused: Some("no"), ..told }), "a refuses it: no");
-        stops(&decide(&Sight { mine: &bad, ..told }), "a: 12 of 40 (30.0 %) requests were failed");
-        // Without the store it can still tell.
-        stops(&decide(&Sight { mine: &bad, others: None, ..told }), "requests were failed");
-        // Where all are so, it is not the candidate.
-        let outage = others([("b", report(false, 500, 150))]);
-        assert_eq!(decide(&Sight { mine: &bad, others: Some(&outage), ..told }), Act::Nothing);
-        // What others say of another canary is not compared with, nor what those say that try it.
-        let stale = others([
-            ("b", Report { number: 42, ..report(false, 500, 150) }),
-            ("c", report(true, 500, 150)),
-        ]);
-        stops(&decide(&Sight { mine: &bad, others: Some(&stale), ..told }), "requests were failed");
-        // Whoever does not try it has nothing to say.
-        let bystander = report(false, 40, 12);
-        assert_eq!(decide(&Sight { mine: &bystander, ..told }), Act::Nothing);
-    }
-
-    #[test]
-    fn a_complaint_has_to_stand_until_the_others_have_measured_the_same_while() {
-        let canary = canary(&["a"]);
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let bad = report(true, 40, 12);
-        // What they said before the outage, and what they say of it.
-        let before = others([("b", report(false, 500, 0))]);
-        let outage = others([("b", report(false, 540, 160))]);
-        let mut attendant = Attendant::new("a".into());
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(0)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(9)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &outage), at(10)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &outage), at(60)), Act::Nothing);
-        // The others are well again, and here it goes on.
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(61)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(72)), Act::Nothing);
-        stops(&attendant.decide(&sight(&canary, &bad, &before), at(73)), "requests were failed");
-        // And nothing is promoted while it stands.
-        let mut attendant = Attendant::new("a".into());
-        let good = report(true, 40, 0);
-        attendant.decide(&sight(&canary, &good, &before), at(0));
-        assert_eq!(attendant.decide(&sight(&canary, &bad, &before), at(301)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &good, &before), at(302)), Act::Promote);
-    }
-
-    #[test]
-    fn whoever_is_silent_for_half_a_minute_is_missed_by_all() {
-        let canary = canary(&["a"]);
-        let begin = Instant::now();
-        let at = |seconds| begin + Duration::from_secs(seconds);
-        let mine = report(false, 0, 0);
-        let (gone, here) = (others([]), others([("a", report(true, 0, 0))]));
-        let mut attendant = Attendant::new("b".into());
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &gone), at(0)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &here), at(30)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &gone), at(40)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &gone), at(69)), Act::Nothing);
-        // While nobody can be asked, nobody is missed.
-        let away = Sight { others: None, ..sight(&canary, &mine, &gone) };
-        assert_eq!(attendant.decide(&away, at(70)), Act::Nothing);
-        assert_eq!(attendant.decide(&sight(&canary, &mine, &gone), at(71)), Act::Nothing);
-        stops(&attendant.decide(&sight(&canary, &mine, &gone), at(101)), "a has not said for 30 s");
-        // One that is there, and does not obey it, is missed as well.
-        let idle = others([("a", report(false, 0, 0))]);
-        let mut attendant = Attendant::new("b".into());
-        attendant.decide(&sight(&canary, &mine, &idle), at(0));
-        stops(&attendant.decide(&sight(&canary, &mine, &idle), at(30)), "a has not said");
+        let since = young.filter_map(|(name, now)| Some(now.counted_since(then.get(&name)?)));
+        since.fold(Figures::default(), |sum, one| sum.counted_with(&one))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@
 //!   be worse than both: a general outage, or a server that was slow before, is not the candidate's.
 //!   What has too few requests is not compared with.
 //! * With nothing to compare with, half of the requests have to fail, and nothing else is judged.
+//! * It is *flagrant* where half of the requests are so, and the others have had [`REQUESTS_MIN`] since it
+//!   began, with hardly one in ten of them so: that it is not everybody's outage is seen, and need not be
+//!   waited for.
 //! * No clock, no store: a table of tests walks each row.
 
 use std::fmt;
@@ -31,6 +34,8 @@ const SHARE_ABOVE: f64 = 0.02;
 const BEYOND_CHANCE: f64 = 3.0;
 /// The share that is too much, with nothing to compare with.
 const SHARE_ALONE: f64 = 0.5;
+/// Of the others, not more than this share is bad while a candidate is flagrantly so.
+const SHARE_WELL: f64 = 0.1;
 /// A time has to be so many times the other one,
 const TIMES: u64 = 2;
 /// and so much above it, in microseconds.
@@ -100,6 +105,20 @@ pub struct Evidence<'a> {
 pub fn worse(evidence: &Evidence<'_>) -> Option<String> {
     let share = SHARES.iter().find_map(|share| worse_share(evidence, share));
     share.or_else(|| TIMES_JUDGED.iter().find_map(|time| worse_time(evidence, time)))
+}
+
+/// Whether there is no doubt that it is the candidate: half of the requests or more are bad here, and the
+/// others, in `lately`, have had enough and are well. `lately`: all others together, since this one is bad.
+/// It has to be [`worse`] besides.
+pub fn is_flagrant(evidence: &Evidence<'_>, lately: &Figures) -> bool {
+    SHARES.iter().any(|share| {
+        let (_, bad) = share;
+        let of = |figures: &Figures| Part { bad: bad(figures), all: figures.requests };
+        worse_share(evidence, share).is_some()
+            && of(evidence.now).share() >= SHARE_ALONE
+            && lately.requests >= REQUESTS_MIN
+            && of(lately).share() <= SHARE_WELL
+    })
 }
 
 fn worse_share(evidence: &Evidence<'_>, (what, bad): &Share) -> Option<String> {
@@ -175,6 +194,31 @@ impl Part {
     }
 }
 
+impl Figures {
+    /// What was counted after `earlier`, without the times; what has fallen out of the window meanwhile
+    /// counts as nothing.
+    pub fn counted_since(&self, earlier: &Figures) -> Figures {
+        Figures {
+            requests: self.requests.saturating_sub(earlier.requests),
+            failed: self.failed.saturating_sub(earlier.failed),
+            refused: self.refused.saturating_sub(earlier.refused),
+            predefined: self.predefined.saturating_sub(earlier.predefined),
+            ..Figures::default()
+        }
+    }
+
+    /// Both together, without the times.
+    pub fn counted_with(&self, other: &Figures) -> Figures {
+        Figures {
+            requests: self.requests.saturating_add(other.requests),
+            failed: self.failed.saturating_add(other.failed),
+            refused: self.refused.saturating_add(other.refused),
+            predefined: self.predefined.saturating_add(other.predefined),
+            ..Figures::default()
+        }
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {} ({:.1} %)", self.bad, self.all, 100.0 * self.share())
@@ -215,6 +259,32 @@ mod tests {
             let evidence = Evidence { before: &before, now: &now, others: &[&others] };
             assert_eq!(worse(&evidence).is_some(), is_worse, "{why}: {:?}", worse(&evidence));
         }
+    }
+
+    #[test]
+    fn it_is_flagrant_where_half_is_bad_and_the_others_are_seen_to_be_well_meanwhile() {
+        for (now, before, lately, is_flagrant, why) in [
+            ((19, 20), (0, 200), (0, 20), true, "nearly all"),
+            ((20, 40), (0, 200), (2, 20), true, "half, and one in ten of the others"),
+            ((19, 40), (0, 200), (0, 20), false, "not half"),
+            ((19, 20), (0, 200), (3, 20), false, "the others are not well"),
+            ((19, 20), (0, 200), (0, 19), false, "the others have had too few to tell"),
+            ((19, 19), (0, 200), (0, 500), false, "too few requests"),
+            ((19, 20), (150, 200), (0, 20), false, "it was so before"),
+        ] {
+            let of = |(bad, all)| failed(bad, all);
+            let (now, before, lately) = (of(now), of(before), of(lately));
+            let all = failed(0, 500).counted_with(&lately);
+            let evidence = Evidence { before: &before, now: &now, others: &[&all] };
+            assert_eq!(super::is_flagrant(&evidence, &lately), is_flagrant, "{why}");
+        }
+        // What is bad there is counted for what is bad here.
+        let now = Figures { requests: 30, refused: 30, ..Figures::default() };
+        let (before, failing) = (failed(0, 100), failed(30, 30));
+        let evidence = Evidence { before: &before, now: &now, others: &[] };
+        assert!(super::is_flagrant(&evidence, &failing));
+        let refused = Figures { refused: 30, ..failing };
+        assert!(!super::is_flagrant(&evidence, &refused));
     }
 
     #[test]
