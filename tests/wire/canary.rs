@@ -233,6 +233,39 @@ fn errors_rise_and_it_stops_by_itself_and_says_why() {
     fleet.try_first(&fleet_config("three", &server, &streaming), &[]);
 }
 
+#[test]
+fn what_is_flagrantly_bad_is_stopped_as_soon_as_the_others_are_seen_to_be_well() {
+    let (server, streaming) = (server().to_string(), nobody());
+    let fleet = Fleet::start(&fleet_config("one", &server, &streaming));
+    fleet.ask_all("/x", 25);
+    let name = fleet.try_first(&fleet_config("two", &nobody(), &streaming), &[]);
+    becomes(fleet.gateway(name), "/a", "two");
+    let is_over = AtomicBool::new(false);
+    let took = std::thread::scope(|scope| {
+        for other in fleet.others(name) {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    ask(other, "/x", 1);
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        let began = Instant::now();
+        ask(fleet.gateway(name), "/x", 25);
+        let mut decision = Value::Null;
+        while decision.is_null() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(50));
+            decision = fleet.decision();
+        }
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!((&decision["outcome"], &decision["by"]), (&json!("stopped"), &json!(name)));
+        began.elapsed()
+    });
+    // A complaint that is not flagrant has to stand for 12 s.
+    assert!(took < Duration::from_secs(11), "after {took:?}");
+    fleet.gateways.iter().for_each(|(_, gateway)| becomes(gateway, "/a", "one"));
+}
+
 /// A server that answers after a while; with `broken` it breaks off instead.
 fn slow_server(pause: Duration, broken: &Arc<AtomicBool>) -> SocketAddr {
     let broken = Arc::clone(broken);
