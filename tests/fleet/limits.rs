@@ -159,6 +159,35 @@ struct World {
     due: Vec<f64>,
     /// The most that was in force together, and that those together who reach the store have had.
     most: u64,
+    one_bucket: OneBucket,
+}
+
+/// What one gateway would let in, with this limit: the claim is that all together let in no more in any time.
+#[derive(Default)]
+struct OneBucket {
+    /// What is left of the minute.
+    left: f64,
+    /// First shares of gateways that have begun, as far as they are not used up.
+    beginnings: f64,
+    let_in: u64,
+}
+
+impl OneBucket {
+    /// A step has passed, in which so many gateways have begun with so much, and so much was let in by now.
+    fn step(&mut self, beginnings: u64, let_in: u64) {
+        let more = LIMIT as f64 / 60.0 * STEP.as_secs_f64();
+        self.left = (self.left + more).min(LIMIT as f64);
+        self.beginnings += beginnings as f64;
+        let mut taken = (let_in - self.let_in) as f64;
+        self.let_in = let_in;
+        for store in [&mut self.left, &mut self.beginnings] {
+            let part = taken.min(*store);
+            *store -= part;
+            taken -= part;
+        }
+        // Each bucket counts in whole requests, and in steps of its own.
+        self.left -= taken;
+    }
 }
 
 impl World {
@@ -176,8 +205,10 @@ impl World {
             rates: Vec::new(),
             due: vec![0.0; 64],
             most: 0,
+            one_bucket: OneBucket::default(),
         };
         (0..gateways).for_each(|_| world.is_born());
+        world.one_bucket.beginnings = (world.born * first_share(LIMIT)) as f64;
         world
     }
 
@@ -281,7 +312,7 @@ impl World {
 
     fn step(&mut self) {
         self.now += STEP;
-        let now = self.now;
+        let (now, begun, born) = (self.now, self.beginnings, self.born);
         self.mischief();
         if self.store.stalled_until.is_some_and(|until| until <= now) {
             self.store.stalled_until = None;
@@ -308,6 +339,14 @@ impl World {
             }
         }
         self.check();
+        // One that has no share yet grants itself one, and has it anew when that is granted.
+        let begun = self.beginnings - begun + (self.born - born) * first_share(LIMIT);
+        let let_in = self.all_let_in();
+        self.one_bucket.step(begun, let_in);
+        if self.cuts == 0 {
+            let left = self.one_bucket.left;
+            assert!(left >= -(self.fleet.len() as f64), "one bucket would have {left} left");
+        }
     }
 
     /// All shares in force come to the limit, and what those hold besides who were cut off for longer than
@@ -367,6 +406,31 @@ fn ten_minutes(world: &mut World) -> u64 {
         let_in += world.run(20, skewed(3.0 * PER_SECOND, at, part, 64));
     }
     let_in
+}
+
+/// Load that comes and goes, and comes elsewhere: what is spare is handed to who asks for nothing, and has
+/// to be worth no more for it than what time has filled.
+#[test]
+fn shares_that_move_let_in_no_more_than_one_bucket_would_in_any_time() {
+    let least = std::cell::Cell::new(f64::MAX);
+    for_seeds(SEEDS, |seed| {
+        let mut random = Random::new(seed ^ 0x77);
+        let count = 2 + random.below(4);
+        let mut world = World::new(seed, count, Faults::default());
+        world.run(90, vec![0.0; count]);
+        world.one_bucket.beginnings = 0.0;
+        let mut at = 0;
+        for _ in 0..20 {
+            // All of it at one gateway, a pause in which the others are given its share, and all at another one.
+            let load = 20 + world.random.below(30) as u64;
+            world.run(load, skewed(6.0 * PER_SECOND, at, 1.0, count));
+            least.set(least.get().min(world.one_bucket.left));
+            let pause = 3 + world.random.below(12) as u64;
+            world.run(pause, vec![0.0; count]);
+            at = (at + 1 + world.random.below(count - 1)) % count;
+        }
+    });
+    println!("one bucket would have {:.0} left, at least", least.get());
 }
 
 #[test]
