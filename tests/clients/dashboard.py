@@ -218,6 +218,27 @@ def look_at_configuration(page, token):
     page.wait(lambda: "generation 1" in page.column("History", 1), "the reload is not in the history")
 
 
+def look_at_changes(page):
+    """What a store would tell of its changes, and that it is away: told to the page in its place."""
+    browser = page.browser
+    browser.value("""window.told = { status: 200, body: { store: "etcd:/p", changes: [{ number: 7, revision: 9,
+        at: "2026-11-30T10:00:00Z", by: "anna", message: "more room", changed: ["config"], canary: null }] } };
+        window.asked = window.fetch;
+        window.fetch = (url, ...more) => url === "/config/history"
+          ? Promise.resolve(Response.json(told.body, { status: told.status })) : asked(url, ...more); 0""")
+    page.open("", "document.title.startsWith('Overview')", "no overview")
+    page.open("config", "document.querySelector('table[aria-label=\"Changes of the store\"]')", "no table of changes")
+    page.wait(lambda: page.column("Changes of the store", 4) == ["more room"], "a change is not told")
+    evidence.check("2026" in page.column("Changes of the store", 1)[0], "a change of another day has no date")
+    title = "document.querySelector('table[aria-label=\"Changes of the store\"] td.wide').title"
+    evidence.check(browser.value(title) == "more room", "what is cut off cannot be read")
+    browser.value("told = { status: 503, body: { error: { message: 'no member answers' } } }; 0")
+    page.open("", "document.title.startsWith('Overview')", "no overview")
+    page.open("config", "document.querySelector('p.late:not([hidden])')?.textContent.includes('no member answers')", "that the store is away is not told")
+    evidence.check(not browser.value("document.querySelector('.page').innerText.includes('Nobody has changed')"), "what is not known is told")
+    browser.value("window.fetch = window.asked; 0")
+
+
 def look_at_upstream(page):
     browser = page.browser
     page.open("upstream/server", "document.querySelector('table[aria-label=Endpoints] tbody tr')", "the upstream has no page")
@@ -313,6 +334,7 @@ def main():
             look_at_errors(page)
             look_at_models(page)
             look_at_configuration(page, options.token)
+            look_at_changes(page)
             look_at_upstream(page)
             look_at_fleet(page)
             play(page)

@@ -109,7 +109,9 @@ export class Table {
       const cell = line.children[index];
       if (column.node) column.node(row, cell);
       else put(cell, column.text(row));
-      if (column.title) attribute(cell, "title", column.title(row));
+      // What is cut off at the end of a wide cell can be read all the same.
+      const title = column.title ?? (column.wide && column.text);
+      if (title) attribute(cell, "title", title(row));
       if (column.mood) classes(cell, [column.number && "number", column.wide && "wide", column.mood(row)].filter(Boolean).join(" "));
     });
     this.options.row?.(line, row);

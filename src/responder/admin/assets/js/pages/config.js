@@ -19,7 +19,7 @@ export function create({ signal }) {
       { name: "at", label: "Read", value: (row) => row.number, text: (row) => clock(row.at) },
       { name: "became", label: "Became", text: (row) => (row.generation === null ? "refused" : `generation ${row.generation}`), mood: (row) => (row.generation === null ? "late" : "good") },
       { name: "source", label: "From", text: (row) => row.source, wide: true },
-      { name: "reasons", label: "Why", text: (row) => row.reasons.join("\n") || "–" },
+      { name: "reasons", label: "Why", text: (row) => row.reasons.join("\n") || "–", wide: true },
     ],
   });
   const changes = new Table({
@@ -49,6 +49,7 @@ export function create({ signal }) {
       text));
 
   let shown = null;
+  let asked = null;
   let lines = [];
   const mark = () => {
     const word = filter.value.trim().toLowerCase();
@@ -69,7 +70,7 @@ export function create({ signal }) {
     text.replaceChildren(...lines.map(({ node }) => node));
     mark();
   };
-  // Asked when another generation is in force and when the page is opened, not all the time: it is the store's work.
+  // Asked when the page is opened and when something was read, not all the time: it is the store's work.
   const showChanges = async () => {
     let [told, why] = [null, ""];
     try {
@@ -81,13 +82,17 @@ export function create({ signal }) {
     }
     store.hidden = told !== null && told.store === null;
     unread.hidden = why === "";
+    // That nobody has changed anything is not known then.
+    changes.element.hidden = why !== "";
     put(unread, why);
     if (told) changes.show(told.changes);
   };
   const showState = (state) => {
     if (!state) return;
     const key = `${state.generation} ${state.since}`;
-    if (key !== shown) { shown = key; showText(); showChanges(); }
+    if (key !== shown) { shown = key; showText(); }
+    const reads = `${key} ${state.refused?.at} ${(state.history ?? []).map((row) => row.number)}`;
+    if (reads !== asked) { asked = reads; showChanges(); }
     const told = [["Source", state.source], ["Generation", state.generation], ["In force since", clock(state.since)], ["What was read last", state.in_force ? "is in force" : "was refused"]];
     facts.replaceChildren(...told.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { class: name === "What was read last" && !state.in_force ? "late" : null }, value))));
     refused.hidden = state.in_force;
