@@ -132,7 +132,7 @@ fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> 
                     key_lines: &key_lines,
                     rules: None,
                 };
-                identify::look(place)
+                identify::look(place).ok()
             }
             Err(reason) if !trusted => return Err(format!("{text}: {reason}")),
             Err(_) => None,

@@ -34,7 +34,7 @@ mod tests;
 /// container, LM Studio.
 pub const USUAL_PORTS: [u16; 6] = [8080, 8000, 30000, 11434, 3000, 1234];
 
-/// For one answer. A server on this machine that takes longer is at work, and is asked again.
+/// For one answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 const AGENT: &str = "sluicegate-discover";
@@ -101,16 +101,18 @@ pub struct ServerPlace<'a> {
     pub rules: Option<&'a FieldRules>,
 }
 
-/// Looks who listens on `address`. `None`: nobody, or nobody who speaks HTTP.
-pub fn look(place: ServerPlace<'_>) -> Option<FoundServer> {
+/// Looks who listens on `address`. An error: nobody, or nobody who answers by HTTP. Whoever has said nothing to
+/// the first question is not asked the others.
+pub fn look(place: ServerPlace<'_>) -> Result<FoundServer, AskFailure> {
     let listed = place.get("/v1/models");
-    if let Err(AskFailure::Connect(_) | AskFailure::Tls(_) | AskFailure::NotHttp) = listed {
-        return None;
+    match listed {
+        Ok(_) | Err(AskFailure::Status(_) | AskFailure::TooLong) => {}
+        Err(failure) => return Err(failure),
     }
     let wants_key = matches!(listed, Err(AskFailure::Status(401 | 403)));
     let models = listed.as_ref().ok().and_then(|text| listing::read(text).ok());
     let owner = models.as_ref().and_then(|models| Some(models.first()?.owned_by.clone()));
-    let kind = kind_of(place, owner.as_deref(), models.is_some())?;
+    let kind = kind_of(place, owner.as_deref(), models.is_some());
     let models = models.unwrap_or_default();
     let mut models: Vec<String> = models.into_iter().map(|model| model.id).collect();
     if models.is_empty() {
@@ -118,7 +120,7 @@ pub fn look(place: ServerPlace<'_>) -> Option<FoundServer> {
     }
     let health = if kind == ServerKind::Ollama { "/api/version" } else { "/health" };
     let is_well = |path: &&str| place.get(path).is_ok();
-    Some(FoundServer {
+    Ok(FoundServer {
         address: place.address,
         kind,
         models,
@@ -129,12 +131,12 @@ pub fn look(place: ServerPlace<'_>) -> Option<FoundServer> {
     })
 }
 
-/// By what it says; `None`: it has fallen silent.
-fn kind_of(place: ServerPlace<'_>, owner: Option<&str>, lists: bool) -> Option<ServerKind> {
+/// By what it says.
+fn kind_of(place: ServerPlace<'_>, owner: Option<&str>, lists: bool) -> ServerKind {
     match owner {
-        Some("vllm") => return Some(ServerKind::Vllm),
-        Some("sglang") => return Some(ServerKind::Sglang),
-        Some("llamacpp") => return Some(ServerKind::LlamaCpp),
+        Some("vllm") => return ServerKind::Vllm,
+        Some("sglang") => return ServerKind::Sglang,
+        Some("llamacpp") => return ServerKind::LlamaCpp,
         _ => {}
     }
     let has = |path: &str, member: &str| {
@@ -146,7 +148,7 @@ fn kind_of(place: ServerPlace<'_>, owner: Option<&str>, lists: bool) -> Option<S
                 || value.get("docker_label").is_some())
     };
     let studio = |value: &Value| value.pointer("/data/0/publisher").is_some_and(Value::is_string);
-    Some(if place.json("/api/version").is_some_and(|it| it["version"].is_string()) {
+    if place.json("/api/version").is_some_and(|it| it["version"].is_string()) {
         ServerKind::Ollama
     } else if has("/props", "default_generation_settings") {
         ServerKind::LlamaCpp
@@ -160,7 +162,7 @@ fn kind_of(place: ServerPlace<'_>, owner: Option<&str>, lists: bool) -> Option<S
         ServerKind::OpenAi
     } else {
         ServerKind::Unknown
-    })
+    }
 }
 
 /// The models of a server without OpenAI's list.

@@ -115,3 +115,45 @@ fn ports_and_the_machine_are_looked_at() {
         assert!(ended.stdout.contains(area), "{ended:?}");
     }
 }
+
+/// The address that stands for a path was bound to, and told as one that nobody can listen on.
+#[test]
+fn a_unix_socket_is_looked_at_as_what_it_is() {
+    let mock = Mock::start(&[]);
+    let folder = std::env::temp_dir().join(format!("sluicegate-doctor-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let path = folder.join("front.sock");
+    let written = format!("unix:{}", path.display());
+    let text = config(&mock.address().to_string(), "").replace("127.0.0.1:0", &written);
+    let ports = || {
+        let (code, mut ports) = doctor(&text, "unix", "ports");
+        (code, ports.remove(0))
+    };
+    let (code, (level, what)) = ports();
+    assert_eq!((code, level.as_str()), (Some(0), "good"), "{what}");
+    assert_eq!(what, format!("{written} (server.listen) is free"));
+    let listener = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
+    let (code, (level, what)) = ports();
+    assert_eq!((code, level.as_str()), (Some(0), "note"), "{what}");
+    drop(listener);
+    let (_, (level, what)) = ports();
+    assert!(level == "good" && what.contains("left behind"), "{what}");
+    std::fs::remove_file(&path).expect("it is there");
+    std::fs::write(&path, "mine").expect("a file");
+    let (code, (level, what)) = ports();
+    assert!(level == "bad" && what.contains("no socket"), "{what}");
+    assert_eq!((code, std::fs::read_to_string(&path).ok()), (Some(1), Some("mine".to_owned())));
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+    let (code, (level, what)) = ports();
+    assert!(level == "bad" && what.contains("folder"), "{what}");
+    assert_eq!(code, Some(1));
+}
+
+#[test]
+fn a_server_that_is_silent_is_told_so() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = silent.local_addr().expect("bound").to_string();
+    let (code, servers) = doctor(&config(&address, ""), "silent", "servers");
+    assert_eq!((code, servers[0].0.as_str()), (Some(1), "bad"), "{servers:?}");
+    assert!(servers[0].1.ends_with("takes connections and does not answer"), "{servers:?}");
+}

@@ -1,12 +1,14 @@
 //! The machine: cores, descriptors, memory, clock, settings of the kernel, and whether ports are free.
 
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
 use super::Finding;
 use crate::config::Environment;
+use crate::config::snapshot::unix_path::{UNIX_PREFIX, path_of};
 use crate::config::snapshot::{Snapshot, Workers};
 use crate::config::{bounds, show};
 use crate::control::identify::ServerPlace;
@@ -183,7 +185,15 @@ pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
     });
     let listen = snapshot.server.listen.iter().map(|address| ("server.listen", *address));
     let admin = snapshot.admin.listen.iter().map(|address| ("admin.listen", *address));
-    let look = |(key, address)| match TcpListener::bind(address) {
+    let look = |(key, address)| match path_of(address).map(|path| unix_port(path, key, running)) {
+        Some(finding) => finding,
+        None => tcp_port(address, key, running),
+    };
+    listen.chain(admin).map(look).collect()
+}
+
+fn tcp_port(address: SocketAddr, key: &str, running: bool) -> Finding {
+    match TcpListener::bind(address) {
         Ok(_) => Finding::good("ports", format!("{address} ({key}) is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse && running => {
             Finding::good("ports", format!("{address} ({key}) is served by a running gateway"))
@@ -198,8 +208,48 @@ pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
             format!("nobody can listen on {address} ({key}): {error}"),
             "take an address of this machine, and a port above 1023 or CAP_NET_BIND_SERVICE",
         ),
-    };
-    listen.chain(admin).map(look).collect()
+    }
+}
+
+/// Nothing is made there: a file would stay.
+fn unix_port(path: &str, key: &str, running: bool) -> Finding {
+    let told = format!("{UNIX_PREFIX}{path} ({key})");
+    let folder = Path::new(path).parent().filter(|folder| folder.is_dir());
+    match sys::connect_unix(path).map_err(|error| error.kind()) {
+        Ok(_) | Err(ErrorKind::ResourceBusy) if running => {
+            Finding::good("ports", format!("{told} is served by a running gateway"))
+        }
+        Ok(_) | Err(ErrorKind::ResourceBusy) => Finding::note(
+            "ports",
+            format!("somebody listens on {told}"),
+            format!("good if it is this gateway; else find who with: ss -xlp src {path}"),
+        ),
+        Err(ErrorKind::NotFound) if folder.is_some() => {
+            Finding::good("ports", format!("{told} is free"))
+        }
+        Err(ErrorKind::NotFound) => Finding::bad(
+            "ports",
+            format!("nobody can listen on {told}: its folder is not there"),
+            "make the folder, for the user of the gateway",
+        ),
+        Err(ErrorKind::ConnectionRefused) if is_socket(path) => {
+            Finding::good("ports", format!("{told} was left behind, and is replaced at the start"))
+        }
+        Err(ErrorKind::ConnectionRefused) => Finding::bad(
+            "ports",
+            format!("nobody can listen on {told}: a file that is no socket is there"),
+            "take another path, or move the file",
+        ),
+        Err(kind) => Finding::bad(
+            "ports",
+            format!("nobody can listen on {told}: {kind}"),
+            "take a path that the user of the gateway may reach",
+        ),
+    }
+}
+
+fn is_socket(path: &str) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }
 
 #[cfg(test)]

@@ -68,8 +68,9 @@ fn endpoint_of(
         key_lines: "",
         rules,
     };
-    let Some(found) = identify::look(place) else {
-        return vec![away(&who, place)];
+    let found = match identify::look(place) {
+        Ok(found) => found,
+        Err(failure) => return vec![away(&who, &failure)],
     };
     let mut findings = vec![models(&who, &found)];
     findings.extend(health(&who, place, upstream, &found));
@@ -89,19 +90,22 @@ fn endpoint_of(
 }
 
 /// Nobody was found there.
-fn away(who: &str, place: ServerPlace<'_>) -> Finding {
-    match place.get("/v1/models") {
-        Err(failure @ AskFailure::Tls(_)) => Finding::bad(
-            "servers",
+fn away(who: &str, failure: &AskFailure) -> Finding {
+    let (what, change) = match failure {
+        AskFailure::Tls(_) => (
             format!("{who}: {failure}"),
             "mend its certificate, or tls of the upstream: docs/tls.md tells who is believed",
         ),
-        _ => Finding::bad(
-            "servers",
-            format!("{who} does not answer as an HTTP server"),
+        AskFailure::Timeout => (
+            format!("{who} takes connections and does not answer"),
+            "it may hang, or be something else than an HTTP server: look into its log",
+        ),
+        _ => (
+            format!("{who} does not answer as an HTTP server: {failure}"),
             "start it, or mend its address in endpoints",
         ),
-    }
+    };
+    Finding::bad("servers", what, change)
 }
 
 fn models(who: &str, found: &FoundServer) -> Finding {

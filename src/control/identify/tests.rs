@@ -118,7 +118,7 @@ fn a_key_that_is_wanted_and_a_path_of_anthropics_are_noticed() {
 #[test]
 fn nobody_and_nobody_who_speaks_http_is_nobody() {
     let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
-    assert_eq!(look(at(gone)), None);
+    assert!(matches!(look(at(gone)), Err(AskFailure::Connect(_))));
     let ssh = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = ssh.local_addr().expect("bound");
     thread::spawn(move || {
@@ -127,7 +127,17 @@ fn nobody_and_nobody_who_speaks_http_is_nobody() {
             let _ = stream.write_all(b"SSH-2.0-OpenSSH_9.9\r\n");
         }
     });
-    assert_eq!(look(at(address)), None);
+    assert_eq!(look(at(address)), Err(AskFailure::NotHttp));
+}
+
+/// Its backlog takes connections, and nobody reads them. All questions took eight times as long.
+#[test]
+fn who_is_silent_is_asked_once() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let began = Instant::now();
+    let address = silent.local_addr().expect("bound");
+    assert_eq!(look(at(address)), Err(AskFailure::Timeout));
+    assert!(began.elapsed() < TIMEOUT * 5, "{:?}", began.elapsed());
 }
 
 #[test]
