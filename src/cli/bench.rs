@@ -59,15 +59,15 @@ pub struct BenchArguments {
         value_name = "COUNT",
     )]
     connections: Option<usize>,
-    /// Tokens per second of each stream [shape streams, our mock]
-    #[arg(long, value_name = "RATE", default_value_t = 20.0, value_parser = pace)]
-    rate: f64,
+    /// Tokens per second of each stream [shapes streams and fairness, our mock; default: 20]
+    #[arg(long, value_name = "RATE", value_parser = pace)]
+    rate: Option<f64>,
     /// Tokens of each answer; without it a stream lasts for the whole round [our mock]
     #[arg(long, value_name = "COUNT")]
     tokens: Option<u64>,
-    /// Bytes of each token [our mock]
-    #[arg(long, value_name = "BYTES", default_value_t = 32, value_parser = clap::value_parser!(u32).range(21..=65536))]
-    token_bytes: u32,
+    /// Bytes of each token [every shape but download, our mock; default: 32]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(21..=65536))]
+    token_bytes: Option<u32>,
     /// Bytes of each large body [shapes upload and download; default: 64MiB and 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     bytes: Option<u64>,
@@ -245,12 +245,7 @@ impl BenchArguments {
             }
             Some(rate) => Arrivals::Open { rate },
         };
-        if self.tokens.is_some() && !shape.is_stream() {
-            return Err("--tokens is for shapes that stream".to_owned());
-        }
-        if self.bytes.is_some() && !shape.is_bulk() {
-            return Err("--bytes is for the shapes upload and download".to_owned());
-        }
+        self.refuse_idle_of(shape)?;
         let duration = self.duration.unwrap_or(Duration::from_secs(10));
         if self.connections() == 0 || duration.is_zero() {
             return Err("--connections and --duration must be above 0".to_owned());
@@ -266,16 +261,58 @@ impl BenchArguments {
         })
     }
 
+    /// Refuses what would be ignored: whoever has written it expects something of it.
+    fn refuse_idle_of(&self, shape: Shape) -> Result<(), String> {
+        let any = self.server == ServerName::Any;
+        let idle = [
+            (self.tokens.is_some() && !shape.is_stream(), "--tokens is for shapes that stream"),
+            (
+                self.bytes.is_some() && !shape.is_bulk(),
+                "--bytes is for the shapes upload and download",
+            ),
+            (
+                self.rate.is_some() && !shape.is_paced(),
+                "--rate is the pace of tokens, for the shapes streams and fairness: --open says how \
+                 many requests a second are due",
+            ),
+            (
+                self.token_bytes.is_some() && shape == Shape::Download,
+                "--token-bytes is not for the shape download: --bytes is its body",
+            ),
+            (
+                any && (self.rate.is_some() || self.tokens.is_some() || self.token_bytes.is_some()),
+                "--rate, --tokens and --token-bytes tell our mock what to send: with --server any, \
+                 the URL and --body say it",
+            ),
+            (
+                any && self.bytes.is_some() && shape == Shape::Download,
+                "--bytes tells our mock what to send: with --server any, the URL says it",
+            ),
+        ];
+        match idle.into_iter().find(|(is_idle, _)| *is_idle) {
+            Some((_, why)) => Err(why.to_owned()),
+            None => Ok(()),
+        }
+    }
+
     fn dialect(&self) -> Dialect {
         match self.server {
             ServerName::Any => Dialect::Any,
             ServerName::Mock => Dialect::Mock {
-                token_rate: self.rate,
+                token_rate: self.rate(),
                 tokens: self.tokens,
-                token_bytes: self.token_bytes,
+                token_bytes: self.token_bytes(),
                 bulk_bytes: self.bulk_bytes(),
             },
         }
+    }
+
+    fn rate(&self) -> f64 {
+        self.rate.unwrap_or(20.0)
+    }
+
+    fn token_bytes(&self) -> u32 {
+        self.token_bytes.unwrap_or(32)
     }
 
     fn bulk_bytes(&self) -> u64 {
@@ -376,9 +413,9 @@ impl BenchArguments {
             arrivals: if due.is_some() { "open" } else { "closed" },
             requests_per_second_due: due,
             connections: plan.connections,
-            token_rate: (mock && plan.shape.is_paced()).then_some(self.rate),
+            token_rate: (mock && plan.shape.is_paced()).then_some(self.rate()),
             tokens_per_answer: self.tokens.filter(|_| mock && plan.shape.is_stream()),
-            token_bytes: mock.then_some(self.token_bytes),
+            token_bytes: mock.then_some(self.token_bytes()),
             bulk_bytes: plan.shape.is_bulk().then(|| self.bulk_bytes()),
             warm_up_seconds: plan.warm_up.as_secs_f64(),
             duration_seconds: plan.duration.as_secs_f64(),

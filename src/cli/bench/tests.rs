@@ -52,6 +52,20 @@ fn what_a_shape_does_not_heed_is_refused() {
     assert!(plan(&["--shape", "unary", "--tokens", "5"]).is_err_and(|it| it.contains("--tokens")));
     assert!(plan(&["--shape", "unary", "--bytes", "5KiB"]).is_err_and(|it| it.contains("--bytes")));
     assert!(plan(&["--shape", "upload", "--bytes", "5KiB"]).is_ok());
+    let refused = |arguments: &[&str], word| {
+        let planned = with(arguments).and_then(|bench| bench.plan());
+        planned.is_err_and(|it| it.contains(word))
+    };
+    for shape in ["unary", "churn", "firehose", "idle", "upload", "download"] {
+        assert!(refused(&["--shape", shape, "--rate", "5"], "--open"), "{shape}");
+    }
+    assert!(refused(&["--shape", "download", "--token-bytes", "64"], "--bytes"));
+    for argument in ["--rate", "--tokens", "--token-bytes"] {
+        assert!(refused(&["--server", "any", argument, "50"], "--body"), "{argument}");
+    }
+    assert!(refused(&["--server", "any", "--shape", "download", "--bytes", "5KiB"], "the URL"));
+    assert!(plan(&["--shape", "fairness", "--rate", "5", "--token-bytes", "64"]).is_ok());
+    assert!(plan(&["--shape", "unary", "--token-bytes", "64"]).is_ok());
 }
 
 #[test]
@@ -82,7 +96,7 @@ fn fields_and_methods_that_would_break_the_request_are_refused() {
 
 #[test]
 fn a_pace_is_what_the_mock_can_keep() {
-    let rate = |text| with(&["--rate", text]).map(|bench| bench.rate);
+    let rate = |text| with(&["--rate", text]).map(|bench| bench.rate());
     assert_eq!(rate("33.33333"), Ok(33.333));
     assert!(rate("0").is_err() && rate("0.0001").is_err() && rate("-1").is_err());
 }
