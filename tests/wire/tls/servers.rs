@@ -59,7 +59,8 @@ fn tokens_of_a_server_arrive_one_by_one() {
     let arrivals: Vec<_> =
         (0..10).map(|number| client.arrival_of(&format!("data: {number}.\n"))).collect();
     let apart = arrivals.windows(2).filter(|pair| (pair[1] - pair[0]).as_millis() >= 10);
-    assert!(apart.count() >= 7, "{arrivals:?}");
+    // At once there would be none; a busy machine may read some of them late and together.
+    assert!(apart.count() >= 4, "{arrivals:?}");
 }
 
 #[test]
