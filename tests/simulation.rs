@@ -11,6 +11,8 @@
 mod authoriser;
 #[path = "simulation/availability.rs"]
 mod availability;
+#[path = "simulation/clocks.rs"]
+mod clocks;
 #[path = "simulation/coalesce.rs"]
 mod coalesce;
 #[path = "simulation/continuation.rs"]

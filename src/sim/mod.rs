@@ -21,6 +21,7 @@
 //! | `calls` | what the worker's calls return, faults included |
 //! | `peer_calls` | what peers do on their ends |
 //! | [`faults`] | what may go wrong in the network, and how often |
+//! | `wall` | the wall clock, which may jump |
 //! | [`script`], [`peer`] | what clients and servers do; nothing is too rude |
 //! | [`message`] | how they read HTTP: an implementation of their own |
 //! | [`toy`] | a session in the place of TLS, for the worker and for peers |
@@ -52,6 +53,7 @@ pub mod script;
 pub mod toy;
 mod trace;
 pub mod trouble;
+mod wall;
 pub mod world;
 
 #[cfg(test)]
@@ -67,4 +69,5 @@ pub use peer_calls::End;
 pub use random::Random;
 pub use script::{Act, Answer, Reading, Visit};
 pub use trace::{Direction, Note};
+pub use wall::WallClock;
 pub use world::{ClientId, Socket, World};

@@ -27,6 +27,7 @@ use super::random::Random;
 use super::script::{Answer, Visit};
 use super::toy::{Manners, Toy, Toys};
 use super::trace::Note;
+use super::wall::WallClock;
 use crate::clock::Instant;
 use crate::reactor::net::{Accept, Event, Net, Stream};
 use crate::reactor::token::Token;
@@ -50,6 +51,7 @@ struct State {
     servers: Vec<Server>,
     /// What each poll takes.
     poll_takes: Duration,
+    wall: WallClock,
     /// A poll without a timeout found nothing that will ever happen.
     asleep: bool,
 }
@@ -75,6 +77,7 @@ impl World {
             toys,
             real: GivenSessions(None),
             poll_takes: Duration::ZERO,
+            wall: WallClock::steady(),
             asleep: false,
         };
         World { state: Rc::new(RefCell::new(state)), woken: Arc::new(AtomicBool::new(false)) }
@@ -84,6 +87,17 @@ impl World {
     /// and does not sleep, polls for ever: its own work takes no time.
     pub fn polls_take(&self, duration: Duration) {
         self.state.borrow_mut().poll_takes = duration;
+    }
+
+    /// Gives the world this wall clock. Without it the wall clock began with the world, in 1970.
+    pub fn set_wall_clock(&self, wall: WallClock) {
+        self.state.borrow_mut().wall = wall;
+    }
+
+    /// Sets the wall clock to so much since 1970, now.
+    pub fn wall_clock_says(&self, since_1970: Duration) {
+        let state = &mut *self.state.borrow_mut();
+        state.wall.says(state.fabric.now, since_1970);
     }
 
     /// Keeps a trace in words.
@@ -312,9 +326,9 @@ impl Net for World {
         fabric.now
     }
 
-    /// The clock of this world began in 1970.
     fn time_of_day(&self) -> Duration {
-        self.state.borrow().fabric.now - Instant::ZERO
+        let state = self.state.borrow();
+        state.wall.at(state.fabric.now)
     }
 
     fn poll(&mut self, events: &mut Vec<Event>, timeout: Option<Duration>) -> io::Result<()> {

@@ -38,6 +38,8 @@ pub enum Bug {
     JudgesByRawBytes,
     /// An answer is passed on when there is something behind its first event, and not with it.
     AwaitsSecondEvent,
+    /// Every interval is measured by the wall clock.
+    GoesByTheWallClock,
     /// No bug, but bad luck: the second write on each connection to a server meets a RST.
     FailsBehindAWrite,
 }
@@ -120,7 +122,11 @@ impl Net for Sabotaged {
     type Stream = SabotagedSocket;
 
     fn now(&self) -> Instant {
-        self.world.now()
+        let now = self.world.now();
+        match self.bug {
+            Bug::GoesByTheWallClock => Instant::ZERO + self.world.time_of_day(),
+            _ => now,
+        }
     }
 
     fn time_of_day(&self) -> Duration {

@@ -12,7 +12,7 @@ use sluicegate::sim::cast::Cast;
 use sluicegate::sim::oracle::{self, Tally};
 use sluicegate::sim::plan::{Plan, Seals};
 use sluicegate::sim::toy::Toys;
-use sluicegate::sim::{Manner, Random, World};
+use sluicegate::sim::{Manner, Random, WallClock, World};
 use sluicegate::wire::transport::Sessions;
 
 use super::probes::Probes;
@@ -20,6 +20,9 @@ use super::{Gateway, endpoint, server_address, snapshot};
 
 /// Virtual time after which a world that is not over never will be.
 const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// In so much of virtual time nearly every world is over.
+pub const LASTS: Duration = Duration::from_secs(10);
 
 /// What a seed came to.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub fn run_sealed<N: Net>(
     sessions: impl FnOnce(Toys) -> Box<dyn Sessions + Send>,
 ) -> Report {
     let world = World::with_faults(plan.seed, plan.faults.clone());
+    world.set_wall_clock(WallClock::of(plan.seed, LASTS));
     let Seals { clients, servers } = plan.seals;
     world.seal(clients, servers);
     let sealed = clients.is_some() || servers.is_some();

@@ -8,14 +8,15 @@ use crate::harness::server_address;
 use crate::seed;
 use sluicegate::config::defaults;
 use sluicegate::config::snapshot::{Balance, HashKey};
-use sluicegate::sim::{Answer, Manner, Visit};
+use sluicegate::sim::{Answer, Manner, Visit, WallClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SERVERS: usize = 6;
 const SESSIONS: usize = 40;
 
-/// A gateway that keeps sessions together. Each server says which one it is, slowly.
+/// A gateway that keeps sessions together, under a wall clock of its own that jumps. Each server says which one
+/// it is, slowly.
 fn gateway(seed: u64) -> Simulation {
     let world = Simulation::new(seed).configure(|snapshot| {
         let upstream = &mut snapshot.upstreams[0];
@@ -23,6 +24,7 @@ fn gateway(seed: u64) -> Simulation {
         upstream.breaker = Some(defaults::BREAKER);
         upstream.pool.connections = 1_000;
     });
+    world.world.set_wall_clock(WallClock::jumping(seed, 60 * SECOND));
     for index in 1..=SERVERS {
         let name = index.to_string();
         world.world.server(server_address(index), Manner::Serve, move |_| {
