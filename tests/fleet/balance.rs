@@ -172,6 +172,8 @@ fn the_more_gateways_the_less_each_knows() {
             );
             if gateways == 1 {
                 one_gateway = least;
+                // With one choice it would be twice the mean and more.
+                assert!(least * crowd.mean() <= crowd.mean() + 4.0, "two choices know its queues");
             }
             assert!(least >= one_gateway * 0.99, "a fleet knows no more than one gateway");
         }

@@ -146,6 +146,8 @@ struct World {
     now: Instant,
     random: Random,
     store: Store,
+    /// What stood in the store before anybody wrote in this step.
+    read: Rc<FleetView>,
     fleet: Vec<Gateway>,
     faults: Faults,
     cuts: usize,
@@ -196,6 +198,7 @@ impl World {
             now: BEGINS,
             random: Random::new(seed),
             store: Store::default(),
+            read: Rc::default(),
             fleet: Vec::new(),
             faults,
             cuts: 0,
@@ -232,6 +235,8 @@ impl World {
     fn turn(&mut self, at: usize) {
         let now = self.now;
         let loses = self.random.chance(self.faults.lost_answers);
+        // Others write between what it reads and what it writes.
+        let mut late = self.random.chance(300).then(|| Rc::clone(&self.read));
         let gateway = &mut self.fleet[at];
         gateway.turn = now + Duration::from_secs(1);
         gateway.local.limits.observe(gateway.member.limits(), now);
@@ -245,7 +250,7 @@ impl World {
         let asking = Asking { demand: gateway.local.limits.demands().clone(), draining: false };
         Rc::make_mut(&mut self.store.view).asking.insert(id.clone(), asking);
         for _ in 0..3 {
-            let view = Rc::clone(&self.store.view);
+            let view = late.take().unwrap_or_else(|| Rc::clone(&self.store.view));
             match gateway.member.round(&view, &mut gateway.local.limits, now) {
                 FleetStep::Nothing => break,
                 FleetStep::Begin(unless) => {
@@ -325,6 +330,7 @@ impl World {
                 self.fleet.iter_mut().find(its).into_iter().for_each(|one| one.orphan = true);
             }
         }
+        self.read = Rc::clone(&self.store.view);
         for at in 0..self.fleet.len() {
             if self.fleet[at].cut.is_some_and(|(until, _)| until <= now) {
                 self.fleet[at].cut = None;
