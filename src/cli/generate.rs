@@ -1,6 +1,7 @@
 //! `sluicegate completions` and `sluicegate man`: made from the definition of the commands, so that they
 //! cannot say something else.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub struct ManArguments {
     /// The command whose page it is, such as run or config push; without it the page of the program
     #[arg(value_name = "COMMAND")]
     pub command: Vec<String>,
-    /// Write the pages of the program and of all commands into this folder, which is there
+    /// Write the pages of the program and of all commands into this folder; it is made where there is none
     #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
     pub folder: Option<PathBuf>,
 }
@@ -36,10 +37,11 @@ pub fn completions(arguments: &CompletionsArguments) -> Exit {
 
 pub fn man(arguments: &ManArguments) -> Exit {
     if let Some(folder) = &arguments.folder {
-        return match clap_mangen::generate_to(Arguments::command(), folder) {
+        let made = fs::create_dir_all(folder);
+        return match made.and_then(|()| clap_mangen::generate_to(Arguments::command(), folder)) {
             Ok(()) => Exit::Success,
             Err(error) => {
-                complain(&format!("{}: {error}", folder.display()));
+                complain(&format!("no pages can be written to {}: {error}", folder.display()));
                 Exit::Failure
             }
         };

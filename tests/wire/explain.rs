@@ -84,15 +84,18 @@ fn completions_pages_and_the_version_are_printed() {
     assert!(page.stdout.contains("sluicegate\\-config\\-diff"), "{page:?}");
     assert_eq!(sluicegate(&["man", "nonsense"]).status.code(), Some(1));
     assert_eq!(sluicegate(&["man", "run", "nonsense"]).status.code(), Some(1));
-    let folder = std::env::temp_dir().join(format!("sluicegate-man-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let top = std::env::temp_dir().join(format!("sluicegate-man-{}", std::process::id()));
+    let folder = top.join("share/man1");
     let all = sluicegate(&["man", "--folder", &folder.display().to_string()]);
     assert_eq!(all.status.code(), Some(0), "{all:?}");
     for page in ["sluicegate.1", "sluicegate-run.1", "sluicegate-config-push.1"] {
         assert!(folder.join(page).is_file(), "{page}");
     }
-    std::fs::remove_dir_all(&folder).expect("it was there");
-    assert_eq!(sluicegate(&["man", "--folder", "/nonexistent"]).status.code(), Some(1));
+    let below_a_file = folder.join("sluicegate.1/man").display().to_string();
+    let refused = sluicegate(&["man", "--folder", &below_a_file]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains(&format!("written to {below_a_file}: ")), "{refused:?}");
+    std::fs::remove_dir_all(&top).expect("it was there");
     let version = sluicegate(&["--version"]).stdout;
     assert!(version.starts_with(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), " (commit ")));
     assert!(version.contains("features: "), "{version}");
