@@ -2,6 +2,7 @@
 //! may stand, how long a file or a function may grow, and that the documents speak of files that
 //! exist.
 
+mod archive;
 mod book;
 mod calls;
 mod documents;
