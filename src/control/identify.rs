@@ -16,7 +16,7 @@
 //! Absent on purpose: what follows from it. `cli/init` writes a configuration, `cli/doctor` advises.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -27,6 +27,9 @@ use crate::http::field_rules::FieldRules;
 use crate::http::path::base;
 use crate::service::listing;
 
+pub use streamed::{Streamed, lines_of, spoken, stream};
+
+mod streamed;
 #[cfg(test)]
 mod tests;
 
@@ -95,7 +98,7 @@ pub struct ServerPlace<'a> {
     pub host: &'a str,
     /// In front of every path.
     pub base: &'a str,
-    /// Lines of the head that carry a key, each with its line end.
+    /// Further lines of the head, one with a key among them, each with its line end.
     pub key_lines: &'a str,
     /// What its upstream changes in the fields of requests, a key among it.
     pub rules: Option<&'a FieldRules>,
@@ -185,75 +188,6 @@ fn takes_messages(place: ServerPlace<'_>) -> bool {
     let path = place.path("/v1/messages");
     let ask = Ask { post: Some("{}"), ..place.ask(&path, TIMEOUT) };
     matches!(ask.status(), Ok(400 | 422))
-}
-
-/// How one real request went: when what came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Streamed {
-    pub status: u16,
-    /// Events of the stream, `[DONE]` and comments not counted.
-    pub events: usize,
-    /// From the request to the first event.
-    pub first: Duration,
-    /// The longest time between two events.
-    pub longest_gap: Duration,
-    /// Reads that held an event: one for all of them means that somebody collects them.
-    pub pieces: usize,
-    /// The end of the dialect was there.
-    pub is_whole: bool,
-}
-
-/// Asks this model for a few tokens as a stream, and looks how they come.
-pub fn stream(
-    place: ServerPlace<'_>,
-    model: &str,
-    patience: Duration,
-) -> Result<Streamed, AskFailure> {
-    let post = serde_json::json!({
-        "model": model,
-        "stream": true,
-        "max_tokens": 16,
-        "messages": [{ "role": "user", "content": "Count from one to ten." }],
-    })
-    .to_string();
-    let path = place.path("/v1/chat/completions");
-    let ask = Ask { post: Some(&post), ..place.ask(&path, patience) };
-    let began = Instant::now();
-    let mut seen = Streamed::default();
-    let (mut last, mut text) = (began, Vec::new());
-    seen.status = ask.listen(|data| {
-        text.extend_from_slice(data);
-        let (events, done, rest) = events_of(&text);
-        text.drain(..rest);
-        seen.is_whole |= done;
-        if events > 0 {
-            let now = Instant::now();
-            match seen.events {
-                0 => seen.first = now - began,
-                _ => seen.longest_gap = seen.longest_gap.max(now - last),
-            }
-            last = now;
-            seen.events += events;
-            seen.pieces += 1;
-        }
-        Ok(())
-    })?;
-    Ok(seen)
-}
-
-/// Whole data events in front of `text`, whether one of them is the end, and where the rest begins.
-fn events_of(text: &[u8]) -> (usize, bool, usize) {
-    let (mut events, mut done, mut start) = (0, false, 0);
-    for end in memchr::memchr_iter(b'\n', text) {
-        let line = text[start..end].trim_ascii();
-        start = end + 1;
-        match line.strip_prefix(b"data:").map(<[u8]>::trim_ascii) {
-            Some(b"[DONE]") => done = true,
-            Some(_) => events += 1,
-            None => {}
-        }
-    }
-    (events, done, start)
 }
 
 impl<'a> ServerPlace<'a> {

@@ -1,7 +1,7 @@
 //! `sluicegate doctor`: what it finds of servers and ports, and how it ends.
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -72,7 +72,8 @@ fn a_stream_that_somebody_collects_is_told() {
                 Some("/v1/models") => r#"{"data":[{"id":"m","owned_by":"vllm"}]}"#.to_owned(),
                 Some("/v1/chat/completions") => {
                     thread::sleep(Duration::from_millis(50));
-                    let events = "data: {\"choices\":[]}\n\n".repeat(8);
+                    let event = r#"{"choices":[{"delta":{"content":"a"}}]}"#;
+                    let events = format!("data: {event}\n\n").repeat(8);
                     format!("{events}data: [DONE]\n\n")
                 }
                 _ => String::new(),
@@ -156,4 +157,119 @@ fn a_server_that_is_silent_is_told_so() {
     let (code, servers) = doctor(&config(&address, ""), "silent", "servers");
     assert_eq!((code, servers[0].0.as_str()), (Some(1), "bad"), "{servers:?}");
     assert!(servers[0].1.ends_with("takes connections and does not answer"), "{servers:?}");
+}
+
+/// Has this list of models, and answers a POST to this path alone.
+fn speaks(
+    list: (&'static str, &'static str),
+    path: &'static str,
+    events: [&'static str; 2],
+) -> std::net::SocketAddr {
+    Upstream::serve(move |mut peer| {
+        while let Some(request) = peer.next_request() {
+            let mut words = request.start.split(' ');
+            let (method, asked) = (words.next(), words.next().unwrap_or_default());
+            let is_versioned = request.field("anthropic-version").is_some();
+            let body = match method {
+                Some("GET") if asked == list.0 => list.1.to_owned(),
+                Some("POST") if asked == path => events.concat(),
+                _ => String::new(),
+            };
+            if body.is_empty() || path == "/v1/messages" && !is_versioned {
+                peer.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            let media = match path {
+                "/api/chat" => "application/x-ndjson",
+                _ => "text/event-stream",
+            };
+            let length = body.len();
+            peer.send(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {length}\r\n\r\n"
+            ));
+            if method == Some("GET") {
+                peer.send(body);
+                continue;
+            }
+            peer.send(events[0]);
+            thread::sleep(Duration::from_millis(50));
+            peer.send(events[1]);
+        }
+    })
+}
+
+/// All were asked for `/v1/chat/completions`, and told to answer 404 to a chat.
+#[test]
+fn servers_are_asked_in_their_own_dialect() {
+    let claude = speaks(
+        ("/v1/models", r#"{"data":[{"type":"model","id":"m"}]}"#),
+        "/v1/messages",
+        [
+            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
+             \"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n",
+            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        ],
+    );
+    let ollama = speaks(
+        ("/v1/models", r#"{"data":[{"id":"m"}]}"#),
+        "/api/chat",
+        [
+            "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"a\"},\"done\":false}\n",
+            "{\"model\":\"m\",\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\
+             \"done_reason\":\"stop\"}\n",
+        ],
+    );
+    let tgi = speaks(
+        ("/info", r#"{"model_id":"m","docker_label":"sha"}"#),
+        "/generate_stream",
+        [
+            "data:{\"index\":1,\"token\":{\"id\":1,\"text\":\"a\",\"special\":false},\
+             \"generated_text\":null}\n\n",
+            "data:{\"index\":2,\"token\":{\"id\":2,\"text\":\"b\",\"special\":false},\
+             \"generated_text\":\"ab\",\"details\":null}\n\n",
+        ],
+    );
+    let gemini = speaks(
+        ("/nothing", ""),
+        "/v1beta/models/m:streamGenerateContent?alt=sse",
+        [
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}]}\n\n",
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"b\"}]},\
+             \"finishReason\":\"STOP\"}]}\n\n",
+        ],
+    );
+    for (server, keys) in [
+        (&claude, "service = \"anthropic\""),
+        (&ollama, "service = \"ollama\""),
+        (&tgi, "service = \"tgi\""),
+        (&gemini, "service = \"gemini\"\nmodel = \"m\""),
+        (&claude, "translate_to = \"anthropic\""),
+    ] {
+        let (code, streaming) = doctor(&config(&server.to_string(), keys), "dialects", "streaming");
+        let [(level, what)] = &streaming[..] else { panic!("{keys}: {streaming:?}") };
+        assert_eq!((code, level.as_str()), (Some(0), "good"), "{keys}: {what}");
+        assert!(what.contains("2 events"), "{keys}: {what}");
+    }
+    let (_, streaming) = doctor(&config(&ollama.to_string(), ""), "chat", "streaming");
+    assert!(streaming[0].1.contains("404 to a POST /v1/chat/completions"), "{streaming:?}");
+    let (code, streaming) =
+        doctor(&config(&ollama.to_string(), "service = \"text\""), "text", "streaming");
+    assert_eq!((code, streaming[0].0.as_str()), (Some(0), "note"), "{streaming:?}");
+}
+
+/// Eight took sixteen seconds, one after another.
+#[test]
+fn many_servers_are_looked_at_at_the_same_time() {
+    let silent = || std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let listeners: Vec<_> = (0..8).map(|_| silent()).collect();
+    let address =
+        |listener: &std::net::TcpListener| listener.local_addr().expect("bound").to_string();
+    let addresses: Vec<String> = listeners.iter().map(address).collect();
+    let began = Instant::now();
+    let (code, servers) = doctor(&config(&addresses.join("\", \""), ""), "many", "servers");
+    assert_eq!((code, servers.len()), (Some(1), 8), "{servers:?}");
+    for ((_, what), address) in servers.iter().zip(&addresses) {
+        assert!(what.contains(address.as_str()), "in their order: {servers:?}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
 }

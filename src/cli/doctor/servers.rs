@@ -1,5 +1,7 @@
 //! The servers: their names, their health, their models, and how they stream.
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Finding;
@@ -14,15 +16,26 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A look-up that takes longer delays a start.
 const SLOW_LOOK_UP: Duration = Duration::from_millis(500);
 /// Events that come in one read may have been made at once. So many were collected.
-const COLLECTED: usize = 5;
+const COLLECTED: u64 = 5;
+/// So many endpoints are looked at at once: one that is silent takes two seconds.
+const AT_ONCE: usize = 16;
 
 /// What is found of every endpoint; `request`: whether one is asked for tokens.
 pub(super) fn findings(snapshot: &Snapshot, request: bool) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         snapshot.names().iter().map(|name| look_up(name, snapshot)).collect();
-    for upstream in &snapshot.upstreams {
-        for endpoint in &upstream.endpoints {
-            findings.extend(endpoint_of(snapshot, upstream, endpoint, request));
+    let endpoints: Vec<(&Upstream, &Endpoint)> = (snapshot.upstreams.iter())
+        .flat_map(|upstream| upstream.endpoints.iter().map(move |endpoint| (upstream, endpoint)))
+        .collect();
+    for some in endpoints.chunks(AT_ONCE) {
+        for ((upstream, endpoint), (found, model)) in some.iter().zip(looks(some)) {
+            findings.extend(found);
+            // One after another: two that share a GPU would wait for each other.
+            findings.extend(
+                model
+                    .filter(|_| request)
+                    .and_then(|model| streaming(snapshot, upstream, endpoint, &model)),
+            );
         }
     }
     findings
@@ -49,44 +62,52 @@ fn look_up(name: &str, snapshot: &Snapshot) -> Finding {
     }
 }
 
-fn endpoint_of(
-    snapshot: &Snapshot,
-    upstream: &Upstream,
-    endpoint: &Endpoint,
-    request: bool,
-) -> Vec<Finding> {
-    let who = format!("{}: {}", upstream.name, endpoint.name);
-    // The name was told of.
-    let Some(address) = endpoint.address else { return Vec::new() };
-    let host = host_of(upstream, endpoint);
-    let rules = upstream.request_headers.rules.as_deref();
-    let place = ServerPlace {
-        address,
+/// What an endpoint turned out to be, and the model that it can be asked for.
+type Look = (Vec<Finding>, Option<String>);
+
+/// Looks at all of them at the same time.
+fn looks(endpoints: &[(&Upstream, &Endpoint)]) -> Vec<Look> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (endpoints.iter())
+            .map(|(upstream, endpoint)| scope.spawn(|| look_at(upstream, endpoint)))
+            .collect();
+        let ends = threads.into_iter().map(|thread| thread.join());
+        ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
+}
+
+fn place_of<'p>(
+    upstream: &'p Upstream,
+    endpoint: &'p Endpoint,
+    host: &'p str,
+) -> Option<ServerPlace<'p>> {
+    Some(ServerPlace {
+        address: endpoint.address?,
         tls: endpoint.tls.as_deref(),
-        host: &host,
+        host,
         base: endpoint.base(),
         key_lines: "",
-        rules,
-    };
+        rules: upstream.request_headers.rules.as_deref(),
+    })
+}
+
+fn who(upstream: &Upstream, endpoint: &Endpoint) -> String {
+    format!("{}: {}", upstream.name, endpoint.name)
+}
+
+fn look_at(upstream: &Upstream, endpoint: &Endpoint) -> Look {
+    let (who, host) = (who(upstream, endpoint), host_of(upstream, endpoint));
+    // The name was told of.
+    let Some(place) = place_of(upstream, endpoint, &host) else { return Look::default() };
+    let lines = identify::spoken(upstream).map(|to| identify::lines_of(to.dialect));
+    let place = ServerPlace { key_lines: lines.as_deref().unwrap_or_default(), ..place };
     let found = match identify::look(place) {
         Ok(found) => found,
-        Err(failure) => return vec![away(&who, &failure)],
+        Err(failure) => return (vec![away(&who, &failure)], None),
     };
     let mut findings = vec![models(&who, &found)];
     findings.extend(health(&who, place, upstream, &found));
-    let model = upstream.model.as_ref().or(found.models.first());
-    match model {
-        Some(model) if request => {
-            findings.push(streaming(
-                &who,
-                snapshot,
-                upstream,
-                identify::stream(place, model, PATIENCE),
-            ));
-        }
-        Some(_) | None => {}
-    }
-    findings
+    (findings, upstream.model.clone().or(found.models.into_iter().next()))
 }
 
 /// Nobody was found there.
@@ -164,27 +185,41 @@ fn health(
 }
 
 fn streaming(
-    who: &str,
     snapshot: &Snapshot,
     upstream: &Upstream,
-    asked: Result<Streamed, AskFailure>,
-) -> Finding {
-    let seen = match asked {
+    endpoint: &Endpoint,
+    model: &str,
+) -> Option<Finding> {
+    let (who, host) = (who(upstream, endpoint), host_of(upstream, endpoint));
+    let place = place_of(upstream, endpoint, &host)?;
+    let Some(spoken) = identify::spoken(upstream) else {
+        return Some(Finding::note(
+            "streaming",
+            format!("{who} has no stream that can be asked for: it is not known how it streams"),
+            "",
+        ));
+    };
+    let seen = match identify::stream(place, &spoken, model, PATIENCE) {
         Ok(seen) => seen,
         Err(failure) => {
-            return Finding::bad(
+            return Some(Finding::bad(
                 "streaming",
                 format!("{who}: a request for a few tokens failed: {failure}"),
                 "look into the log of the server",
-            );
+            ));
         }
     };
-    let Streamed { status, events, first, longest_gap, pieces, is_whole } = seen;
+    Some(streams(&who, snapshot, upstream, seen))
+}
+
+fn streams(who: &str, snapshot: &Snapshot, upstream: &Upstream, seen: Streamed) -> Finding {
+    let Streamed { status, path, events, first, longest_gap, pieces, is_whole } = seen;
     if status != 200 {
         return Finding::note(
             "streaming",
-            format!("{who} answers {status} to a chat: how it streams is not known"),
-            "its model may be for something else, or it wants a key",
+            format!("{who} answers {status} to a POST {path}: how it streams is not known"),
+            "its model may be for something else, it wants a key, or service of the upstream \
+             is another dialect",
         );
     }
     let what = format!(
@@ -204,7 +239,11 @@ fn streaming(
             "something between here and the model collects the stream: proxy_buffering off in nginx",
         )
     } else if !is_whole {
-        Finding::note("streaming", format!("{what}; no [DONE]"), "its streams look cut to clients")
+        Finding::note(
+            "streaming",
+            format!("{what}; without its end"),
+            "its streams look cut to clients",
+        )
     } else if ttft.is_some_and(|ttft| first > ttft / 2) {
         Finding::note("streaming", what, "a longer timeouts.ttft: this is more than half of it")
     } else {

@@ -1,8 +1,12 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Instant;
 
 use super::*;
+use crate::config::snapshot::TranslateTo;
+use crate::service::Dialect;
+use crate::service::translate::TensorNames;
 
 /// A server that has these documents, and answers everything else with 404.
 fn server(documents: &'static [(&'static str, &'static str)]) -> SocketAddr {
@@ -141,13 +145,6 @@ fn who_is_silent_is_asked_once() {
 }
 
 #[test]
-fn events_are_counted_whole() {
-    assert_eq!(events_of(b"data: a\n\ndata:b\r\n\r\n: c\n\nda"), (2, false, 24));
-    assert_eq!(events_of(b"data: [DONE]\n\n"), (0, true, 14));
-    assert_eq!(events_of(b"data: a"), (0, false, 0));
-}
-
-#[test]
 fn a_stream_is_timed() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("bound");
@@ -157,11 +154,13 @@ fn a_stream_is_timed() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
         for _ in 0..3 {
             thread::sleep(Duration::from_millis(60));
-            let _ = stream.write_all(b"data: {\"choices\":[]}\n\n");
+            let _ = stream.write_all(b"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
         }
         let _ = stream.write_all(b"data: [DONE]\n\n");
     });
-    let seen = stream(at(address), "m", Duration::from_secs(10)).expect("it answers");
+    let spoken =
+        TranslateTo { dialect: Dialect::OpenAiChat, path: None, tensors: TensorNames::default() };
+    let seen = stream(at(address), &spoken, "m", Duration::from_secs(10)).expect("it answers");
     assert_eq!((seen.status, seen.events, seen.pieces, seen.is_whole), (200, 3, 3, true));
     assert!(seen.first >= Duration::from_millis(60), "{seen:?}");
     assert!(seen.longest_gap >= Duration::from_millis(40), "{seen:?}");
