@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use super::configuration::Plan;
+use super::configuration::{NO_MODEL, Plan};
 
 /// What is told behind the configuration.
 pub fn guide(plan: &Plan, file: &Path) -> String {
@@ -22,12 +22,22 @@ pub fn guide(plan: &Plan, file: &Path) -> String {
     // For a shell, in single quotes.
     let body = body.to_string().replace('\'', "'\\''");
     let quoted = serde_json::Value::from(model).to_string();
+    let stands_for = match model == NO_MODEL {
+        true => "\nMODEL stands for the name of a model in what follows.\n",
+        false => "",
+    };
+    // The first server is asked where no other has the model.
+    let first = plan.servers.first().and_then(|server| server.api);
+    let claude = match first.is_none_or(|api| api.translate_to.is_some()) {
+        true => "",
+        false => "\n               (with translate_to = \"openai\" in its upstream)",
+    };
     format!(
         r#"
 Start it:
 
   {start}
-
+{stands_for}
 The first request, with curl:
 
   curl -N http://{address}/v1/chat/completions -H 'Content-Type: application/json' -d '{body}'
@@ -55,7 +65,7 @@ Clients:
   Open WebUI   OPENAI_API_BASE_URL=http://{address}/v1 OPENAI_API_KEY=none
                (or Settings, Connections, OpenAI API)
   Claude Code  ANTHROPIC_BASE_URL=http://{address} ANTHROPIC_AUTH_TOKEN=none \
-               ANTHROPIC_MODEL={model} claude
+               ANTHROPIC_MODEL={model} claude{claude}
   Codex        in ~/.codex/config.toml:
                  model = {quoted}
                  model_provider = "sluicegate"

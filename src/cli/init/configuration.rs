@@ -4,18 +4,46 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use super::apis::{self, KnownApi};
 use crate::control::identify::{FoundServer, ServerKind};
+
+/// What stands for a model where none is known.
+pub const NO_MODEL: &str = "MODEL";
 
 /// A server that is to be in the file.
 #[derive(Clone, Debug)]
 pub struct PlannedServer {
     /// `host:port` or a URL, as it was said.
     pub written: String,
-    /// `None`: it did not answer.
+    /// `None`: it was not asked, or did not answer.
     pub found: Option<FoundServer>,
+    /// Its host is known.
+    pub api: Option<&'static KnownApi>,
 }
 
 impl PlannedServer {
+    /// One that nobody has asked.
+    pub fn unasked(written: &str) -> PlannedServer {
+        match apis::at(written) {
+            Some(api) => PlannedServer::of(api),
+            None => PlannedServer { written: written.to_owned(), found: None, api: None },
+        }
+    }
+
+    pub fn of(api: &'static KnownApi) -> PlannedServer {
+        PlannedServer { written: api.url(), found: None, api: Some(api) }
+    }
+
+    fn name(&self) -> &'static str {
+        self.api.map_or_else(|| name_of(self.kind()), |api| api.name)
+    }
+
+    /// The paths of its own API.
+    fn own_paths(&self) -> impl Iterator<Item = &'static str> {
+        let own = self.api.and_then(|api| api.own_path);
+        own_paths(self.kind()).iter().copied().chain(own)
+    }
+
     fn kind(&self) -> ServerKind {
         self.found.as_ref().map_or(ServerKind::Unknown, |found| found.kind)
     }
@@ -34,6 +62,8 @@ pub struct Plan {
     pub key_env: Option<String>,
     /// At least one.
     pub servers: Vec<PlannedServer>,
+    /// APIs whose key is here, as a comment.
+    pub spare: Vec<&'static KnownApi>,
 }
 
 /// Servers of one kind with the same models: one upstream.
@@ -52,7 +82,12 @@ impl Plan {
     /// The model to begin with.
     pub fn model(&self) -> &str {
         let models = self.servers.iter().flat_map(|server| server.models());
-        models.map(String::as_str).next().unwrap_or("MODEL")
+        models.map(String::as_str).next().unwrap_or(NO_MODEL)
+    }
+
+    /// The variable that the key of this server stands in, where one is known.
+    pub fn variable_of<'p>(&'p self, server: &'p PlannedServer) -> Option<&'p str> {
+        self.key_env.as_deref().or(server.api.map(|api| api.variable))
     }
 
     /// The configuration.
@@ -76,7 +111,7 @@ impl Plan {
             match groups.iter_mut().find(same) {
                 Some(group) => group.servers.push(server),
                 None => {
-                    let name = name_of(server.kind());
+                    let name = server.name();
                     let used = groups.iter().filter(|group| {
                         group.name == name || group.name.starts_with(&format!("{name}-"))
                     });
@@ -108,7 +143,8 @@ impl Plan {
         for group in groups {
             self.upstream(group, out)?;
         }
-        routes(groups, out)
+        routes(groups, out)?;
+        self.spare.iter().try_for_each(|api| spare(api, out))
     }
 
     fn upstream(&self, group: &Group<'_>, out: &mut String) -> std::fmt::Result {
@@ -117,9 +153,10 @@ impl Plan {
             [] => String::new(),
             models => format!(", with {}", models.join(", ").replace(char::is_control, " ")),
         };
-        let title = match first.found {
-            Some(_) => format!("{}{models}", first.kind().title()),
-            None => "Not looked at: it did not answer".to_owned(),
+        let title = match (first.api, &first.found) {
+            (Some(api), _) => api.title.to_owned(),
+            (None, Some(_)) => format!("{}{models}", first.kind().title()),
+            (None, None) => "Nothing is known of it: it is taken to have OpenAI's API".to_owned(),
         };
         let endpoints: Vec<_> =
             group.servers.iter().map(|server| format!("{:?}", server.written)).collect();
@@ -142,7 +179,11 @@ impl Plan {
             writeln!(out, "# It has no /v1/messages: Anthropic's clients are translated.")?;
             writeln!(out, "translate_to = \"openai\"")?;
         }
-        match &self.key_env {
+        if let Some(api) = first.api {
+            writeln!(out, "{}", about_dialect(api))?;
+            dialect(api, out)?;
+        }
+        match self.variable_of(first) {
             Some(name) => writeln!(
                 out,
                 "# Read from the environment when the gateway starts; clients need none.\n\
@@ -157,6 +198,48 @@ impl Plan {
             None => Ok(()),
         }
     }
+}
+
+/// Why its upstream says what [`dialect`] writes.
+fn about_dialect(api: &KnownApi) -> &'static str {
+    match api.translate_to {
+        Some("openai") => "# Anthropic's clients are translated, and those of OpenAI's responses.",
+        Some(_) => "# OpenAI's clients are translated, and the key goes in its own field.",
+        None => {
+            "# Anthropic's clients too: translate_to = \"openai\". OpenAI's responses go as chats then."
+        }
+    }
+}
+
+/// In which dialect it is asked.
+fn dialect(api: &KnownApi, out: &mut String) -> std::fmt::Result {
+    if let Some(service) = api.service {
+        writeln!(out, "service = \"{service}\"")?;
+    }
+    match api.translate_to {
+        Some(dialect) => writeln!(out, "translate_to = \"{dialect}\""),
+        None => Ok(()),
+    }
+}
+
+/// Its models, in a `when`.
+fn pattern(api: &KnownApi) -> Option<String> {
+    (!api.models.is_empty()).then(|| format!("\"{}*\"", api.models))
+}
+
+/// An API as a comment: what stands behind `# ` is a configuration.
+fn spare(api: &KnownApi, out: &mut String) -> std::fmt::Result {
+    let KnownApi { title, name, variable, .. } = api;
+    let mut text = format!("[[upstream]]\nname = \"{name}\"\nendpoints = [\"{}\"]\n", api.url());
+    dialect(api, &mut text)?;
+    let model = pattern(api).unwrap_or_else(|| format!("\"MODEL-of-{name}\""));
+    write!(
+        text,
+        "api_key = {{ env = \"{variable}\" }}\n[[route]]\npath = \"/v1/*\"\n\
+         when = {{ model = [{model}] }}\nupstream = \"{name}\"\n"
+    )?;
+    writeln!(out, "\n# {variable} is set. For {title} as well, take the marks away:")?;
+    text.lines().try_for_each(|line| writeln!(out, "# {line}"))
 }
 
 /// What an upstream is called by default.
@@ -191,7 +274,7 @@ fn routes(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
     }
     let mut taken = BTreeSet::new();
     for group in groups {
-        for path in own_paths(group.first().kind()).iter().filter(|path| taken.insert(**path)) {
+        for path in group.first().own_paths().filter(|path| taken.insert(*path)) {
             write!(out, "\n[[route]]\npath = \"{path}\"\nupstream = \"{}\"\n", group.name)?;
         }
     }
@@ -210,9 +293,10 @@ fn by_model(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
     for group in groups {
         let models = group.first().models().iter().filter(|model| is_plain(model));
         // The first server with a model has it.
-        let models: Vec<_> = models.filter(|model| told.insert(model.as_str())).collect();
+        let models = models.filter(|model| told.insert(model.as_str()));
+        let mut models: Vec<_> = models.map(|model| format!("{model:?}")).collect();
+        models.extend(group.first().api.and_then(pattern));
         if !models.is_empty() {
-            let models: Vec<_> = models.iter().map(|model| format!("{model:?}")).collect();
             write!(
                 out,
                 "\n[[route]]\npath = \"/v1/*\"\nwhen = {{ model = [{}] }}\nupstream = \"{}\"\n",
