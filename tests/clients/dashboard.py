@@ -222,7 +222,7 @@ def look_at_changes(page):
     """What a store would tell of its changes, and that it is away: told to the page in its place."""
     browser = page.browser
     browser.value("""window.told = { status: 200, body: { store: "etcd:/p", changes: [{ number: 7, revision: 9,
-        at: "2026-11-30T10:00:00Z", by: "anna", message: "more room", changed: ["config"], canary: null }] } };
+        at: "2026-11-30T10:00:00Z", by: "the-deployment-of-anna@build-machine.example", message: "more room", changed: ["config"], canary: null }] } };
         window.asked = window.fetch;
         window.fetch = (url, ...more) => url === "/config/history"
           ? Promise.resolve(Response.json(told.body, { status: told.status })) : asked(url, ...more); 0""")
@@ -230,8 +230,16 @@ def look_at_changes(page):
     page.open("config", "document.querySelector('table[aria-label=\"Changes of the store\"]')", "no table of changes")
     page.wait(lambda: page.column("Changes of the store", 4) == ["more room"], "a change is not told")
     evidence.check("2026" in page.column("Changes of the store", 1)[0], "a change of another day has no date")
-    title = "document.querySelector('table[aria-label=\"Changes of the store\"] td.wide').title"
+    title = "document.querySelector('table[aria-label=\"Changes of the store\"] td[data-name=Why]').title"
     evidence.check(browser.value(title) == "more room", "what is cut off cannot be read")
+    # No finger reads a title.
+    browser.screen(390, 844, phone=True)
+    browser.value("told.body.changes[0].message = 'more room for the long prompts of the second team, until monday'; 0")
+    page.open("", "document.title.startsWith('Overview')", "no overview")
+    page.open("config", "document.querySelector('table[aria-label=\"Changes of the store\"] td[data-name=Why]')?.textContent.includes('monday')", "no change")
+    cut = browser.value("[...document.querySelectorAll('.table td.wide')].filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.dataset.name)")
+    evidence.check(not cut, f"on a phone cells are cut: {cut}")
+    browser.screen(1360, 900)
     browser.value("told = { status: 503, body: { error: { message: 'no member answers' } } }; 0")
     page.open("", "document.title.startsWith('Overview')", "no overview")
     page.open("config", "document.querySelector('p.late:not([hidden])')?.textContent.includes('no member answers')", "that the store is away is not told")

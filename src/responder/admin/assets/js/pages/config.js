@@ -27,10 +27,10 @@ export function create({ signal }) {
     columns: [
       { name: "number", label: "Change", value: (row) => row.number, text: (row) => `${row.number}` },
       { name: "at", label: "At", value: (row) => row.at, text: (row) => clock(row.at) },
-      { name: "by", label: "By", text: (row) => row.by },
-      { name: "changed", label: "Parts", text: (row) => row.changed.join("\n") || "–" },
+      { name: "by", label: "By", text: (row) => row.by, wide: true },
+      { name: "changed", label: "Parts", text: (row) => row.changed.join("\n") || "–", wide: true },
       { name: "message", label: "Why", text: (row) => row.message || "–", wide: true },
-      { name: "canary", label: "Tried first", text: (row) => (row.canary ? `${row.canary.outcome} by ${row.canary.by}` : "–"), mood: (row) => (row.canary?.outcome === "stopped" ? "late" : null) },
+      { name: "canary", label: "Tried first", wide: true, text: (row) => (row.canary ? `${row.canary.outcome} by ${row.canary.by}` : "–"), mood: (row) => (row.canary?.outcome === "stopped" ? "late" : null) },
     ],
   });
   const unread = h("p", { class: "late", hidden: true });
