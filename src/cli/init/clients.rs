@@ -14,24 +14,13 @@ pub fn guide(plan: &Plan, file: &Path) -> String {
         false => format!("sluicegate run --config {}", file.display()),
     };
     let doctor = start.replace(" run ", " doctor ");
-    let body = serde_json::json!({
-        "model": model,
-        "stream": true,
-        "messages": [{ "role": "user", "content": "Say hello." }],
-    });
-    // For a shell, in single quotes.
-    let body = body.to_string().replace('\'', "'\\''");
+    let body = first_body(model);
     let quoted = serde_json::Value::from(model).to_string();
     let stands_for = match model == NO_MODEL {
         true => "\nMODEL stands for the name of a model in what follows.\n",
         false => "",
     };
-    // The first server is asked where no other has the model.
-    let first = plan.servers.first().and_then(|server| server.api);
-    let claude = match first.is_none_or(|api| api.translate_to.is_some()) {
-        true => "",
-        false => "\n               (with translate_to = \"openai\" in its upstream)",
-    };
+    let claude = claude_needs(plan);
     format!(
         r#"
 Start it:
@@ -86,6 +75,27 @@ Something is wrong? {doctor}
 "#,
         admin = reachable(plan.admin),
     )
+}
+
+/// The body of the first request.
+fn first_body(model: &str) -> String {
+    let body = serde_json::json!({
+        "model": model,
+        "stream": true,
+        "messages": [{ "role": "user", "content": "Say hello." }],
+    });
+    // For a shell, in single quotes.
+    body.to_string().replace('\'', "'\\''")
+}
+
+/// What Claude Code wants besides.
+fn claude_needs(plan: &Plan) -> &'static str {
+    // The first server is asked where no other has the model.
+    let first = plan.servers.first().and_then(|server| server.api);
+    match first.is_none_or(|api| api.translate_to.is_some()) {
+        true => "",
+        false => "\n               (with translate_to = \"openai\" in its upstream)",
+    }
 }
 
 /// Where a client of this machine finds a listener.
