@@ -4,8 +4,11 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
-use crate::harness::{Gateway, Mock, Upstream, run, sluicegate};
+use crate::harness::{Config, Gateway, Mock, Upstream, run, sluicegate};
+use crate::tls::{Authority, Sealed};
 
 /// A folder of this test, removed when it ends.
 struct Folder(PathBuf);
@@ -168,4 +171,91 @@ fn a_key_is_named_and_never_written() {
     assert!(!format!("{ended:?}").contains("s3cret"), "{ended:?}");
     let without = sluicegate(&["init", "--probe", &server, "--output", "-"]);
     assert!(without.stdout.contains("# It wants a key"), "{without:?}");
+}
+
+#[test]
+fn a_known_api_is_asked_in_its_dialect_with_its_key() {
+    let (sender, asked) = mpsc::channel();
+    let api = Upstream::serve(move |mut peer| {
+        while let Some(request) = peer.next_request() {
+            let key = request.field("x-api-key").unwrap_or_default().to_owned();
+            let _ =
+                sender.send((request.start.clone(), key, request.field("authorization").is_some()));
+            let body = concat!(
+                r#"{"type":"message","id":"m","role":"assistant","model":"c","stop_reason":"end_turn","#,
+                r#""content":[{"type":"text","text":"hello"}],"usage":{"input_tokens":1,"output_tokens":1}}"#
+            );
+            let length = body.len();
+            let head = format!("Content-Type: application/json\r\nContent-Length: {length}");
+            peer.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}"));
+        }
+    });
+    let folder = Folder::new("api");
+    let (file, listen, admin) = (folder.file(), free(), free());
+    let url = "https://api.anthropic.com";
+    let places = ["--listen", &listen, "--admin-listen", &admin, "--output", &file];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let key = "s3cret-key";
+    command.args(["init", "--upstream", url]).args(places);
+    let ended = run(command.env("ANTHROPIC_API_KEY", key).env("OPENAI_API_KEY", key));
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("taken without being asked"), "{ended:?}");
+    assert!(ended.stderr.contains("OPENAI_API_KEY is set"), "{ended:?}");
+    assert!(!ended.stderr.contains("does not answer"), "{ended:?}");
+    let text = fs::read_to_string(&file).expect("it was written");
+    assert!(!format!("{ended:?}{text}").contains("s3cret"), "{ended:?}\n{text}");
+    let mut check = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let checked = run(check.args(["check", "--config", &file]).env("ANTHROPIC_API_KEY", key));
+    assert_eq!(checked.status.code(), Some(0), "{checked:?}\n{text}");
+    // The same, with the API on this machine.
+    let here = text.replace(url, &format!("http://{api}"));
+    let _gateway = Gateway::start_with(&here, |command| {
+        command.env("ANTHROPIC_API_KEY", key);
+    });
+    let curl = ended.stdout.lines().find(|line| line.starts_with("  curl ")).expect("a request");
+    let curl = curl.replace("\"stream\":true", "\"stream\":false");
+    let answer = run(Command::new("sh").args(["-c", &curl]));
+    assert!(answer.stdout.contains("chat.completion"), "{curl}: {answer:?}");
+    assert!(answer.stdout.contains("hello"), "{answer:?}");
+    let (start, sent, bearer) = asked.recv_timeout(Duration::from_secs(30)).expect("it is asked");
+    assert_eq!((&*start, &*sent, bearer), ("POST /v1/messages HTTP/1.1", key, false));
+}
+
+#[test]
+fn a_key_in_the_environment_is_enough() {
+    let folder = Folder::new("environment");
+    let file = folder.file();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    command.args(["init", "--yes", "--output", &file]).env("GROQ_API_KEY", "s3cret-key");
+    let ended = run(command.env_remove("OPENAI_API_KEY").env_remove("ANTHROPIC_API_KEY"));
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("GROQ_API_KEY is set"), "{ended:?}");
+    let text = fs::read_to_string(&file).expect("it was written");
+    // As a comment, where this machine has a server.
+    assert!(text.contains("endpoints = [\"https://api.groq.com/openai/v1\"]\n"), "{text}");
+    assert!(text.contains("api_key = { env = \"GROQ_API_KEY\" }\n"), "{text}");
+    assert!(!format!("{ended:?}{text}").contains("s3cret"), "{ended:?}\n{text}");
+}
+
+#[test]
+fn a_server_is_probed_under_tls() {
+    let mock = Mock::start(&[]);
+    let authority = Authority::new();
+    let pair = authority.issue(&["127.0.0.1"]);
+    let config = Config::to(mock.address());
+    let sealed = Sealed::start(&config, &format!("certificates = [{}]", pair.entry()));
+    let url = format!("https://127.0.0.1:{}", sealed.port);
+    let probe = |believed: &Authority| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        command.args(["init", "--probe", &url, "--output", "-"]);
+        run(command.env("SSL_CERT_FILE", &believed.ca))
+    };
+    let ended = probe(&authority);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("endpoints = [\"{url}\"]")), "{ended:?}");
+    assert!(ended.stderr.contains("found "), "{ended:?}");
+    // Who is not believed is not asked, and that is said.
+    let ended = probe(&Authority::new());
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("no TLS session"), "{ended:?}");
 }
