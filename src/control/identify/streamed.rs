@@ -16,7 +16,7 @@ pub struct Streamed {
     pub status: u16,
     /// What it was asked for.
     pub path: String,
-    /// Events of the stream that said something.
+    /// Events of the stream that said something: parts of the answer, and its end.
     pub events: u64,
     /// From the request to the first event.
     pub first: Duration,
