@@ -7,8 +7,6 @@ use std::fs;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use sluicegate::tls::{
     self, AcceptorSettings, Credentials, DialerSettings, TlsAcceptor, TlsDialer, TlsVersion, Trust,
@@ -41,8 +39,8 @@ fn ends() -> &'static (TlsAcceptor, TlsDialer) {
         let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
         let made = params.self_signed(&key).expect("signed");
         let (certificate, secret) = (folder.join("own.pem"), folder.join("own.key"));
-        fs::write(&certificate, pem("CERTIFICATE", made.der())).expect("written");
-        fs::write(&secret, pem("PRIVATE KEY", key.serialized_der())).expect("written");
+        fs::write(&certificate, made.pem()).expect("written");
+        fs::write(&secret, key.serialize_pem()).expect("written");
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let chain = tls::chain(&certificate, now).expect("a chain");
         let own = Credentials::new(chain, tls::key(&secret).expect("a key")).expect("they fit");
@@ -116,10 +114,4 @@ pub fn handshake(stage: &mut Stage, turn: Turn) {
     stage.tape.end(link);
     turn(&mut stage.worker);
     assert!(!stage.tape.is_open(link), "it has left");
-}
-
-/// A block of a PEM file.
-fn pem(label: &str, der: &[u8]) -> String {
-    let lines: String = der.chunks(48).map(|line| STANDARD.encode(line) + "\n").collect();
-    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }

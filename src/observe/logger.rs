@@ -25,6 +25,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use log::{LevelFilter, Log, Metadata, Record};
+use simple_logger::SimpleLogger;
 
 use super::access::{self, Format};
 use super::time::Utc;
@@ -73,7 +74,8 @@ pub fn start(level: LevelFilter) -> io::Result<()> {
 
 /// The same without a thread: whoever logs a line writes it.
 pub fn start_unqueued(level: LevelFilter) -> io::Result<()> {
-    log::set_logger(&Unqueued).map_err(io::Error::other)?;
+    let printer = SimpleLogger::new().with_level(level).with_utc_timestamps();
+    log::set_boxed_logger(Box::new(Unqueued(printer))).map_err(io::Error::other)?;
     log::set_max_level(level);
     Ok(())
 }
@@ -131,24 +133,28 @@ impl Log for Sink {
     }
 }
 
-/// The log of a command that serves nobody.
-struct Unqueued;
+/// The log of a command that serves nobody: the printer of lines, given no line that acts on a
+/// terminal.
+struct Unqueued(SimpleLogger);
 
 impl Log for Unqueued {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
+        self.0.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let mut line = Vec::new();
-            append(&mut line, &diagnostic(Utc::now(), record));
-            // Where it cannot be written, nothing can be said of it.
-            let _ = write_lines(&mut io::stderr(), &line);
+            let text = record.args().to_string();
+            let shown = escaped(&text);
+            let mut line = Record::builder();
+            line.metadata(record.metadata().clone());
+            self.0.log(&line.args(format_args!("{shown}")).build());
         }
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 /// A line for people.

@@ -1,7 +1,5 @@
 //! A certificate for trying: its own authority, believed by whoever is given its file.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, date_time_ymd};
 
 /// A certificate and its key, as PEM.
@@ -29,21 +27,7 @@ pub fn self_signed(names: &[String], today: i64) -> Result<SelfSigned, String> {
     (params.not_before, params.not_after) = (day(today - 1), day(today + DAYS));
     let key = KeyPair::generate().map_err(told)?;
     let certificate = params.self_signed(&key).map_err(told)?;
-    Ok(SelfSigned {
-        certificate: pem("CERTIFICATE", certificate.der()),
-        key: pem("PRIVATE KEY", key.serialized_der()),
-    })
-}
-
-/// A block of PEM (RFC 7468 §3): base64 in lines of 64 letters.
-fn pem(label: &str, der: &[u8]) -> String {
-    let mut text = format!("-----BEGIN {label}-----\n");
-    // 48 bytes are 64 letters.
-    for line in der.chunks(48) {
-        STANDARD.encode_string(line, &mut text);
-        text.push('\n');
-    }
-    text + &format!("-----END {label}-----\n")
+    Ok(SelfSigned { certificate: certificate.pem(), key: key.serialize_pem() })
 }
 
 /// The date of a day since 1970: Howard Hinnant's `civil_from_days`.

@@ -204,7 +204,7 @@ const FENCED: &[(&str, &[&str])] = &[
     ("hdrhistogram", &["bench"]),
     ("slab", &["reactor"]),
     ("aws_lc_rs", &["gate", "tls"]),
-    ("base64", &["cli", "control", "gate", "tls"]),
+    ("base64", &["cli", "control", "gate"]),
     ("similar", &["cli"]),
     ("sha2", &["gate", "plugins", "proxy", "tls"]),
     ("subtle", &["gate"]),

@@ -4,8 +4,6 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -51,9 +49,8 @@ impl Authority {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("signed");
         let ca = folder.join("ca.pem");
-        std::fs::write(&ca, pem("CERTIFICATE", certificate.der())).expect("written");
-        std::fs::write(folder.join("ca.key"), pem("PRIVATE KEY", key.serialized_der()))
-            .expect("written");
+        std::fs::write(&ca, certificate.pem()).expect("written");
+        std::fs::write(folder.join("ca.key"), key.serialize_pem()).expect("written");
         Authority { folder, issuer: Issuer::new(params, key), ca }
     }
 
@@ -76,8 +73,8 @@ impl Authority {
             certificate: self.folder.join(format!("{stem}.pem")),
             key: self.folder.join(format!("{stem}.key")),
         };
-        replace(&pair.key, &pem("PRIVATE KEY", key.serialized_der()));
-        replace(&pair.certificate, &pem("CERTIFICATE", certificate.der()));
+        replace(&pair.key, &key.serialize_pem());
+        replace(&pair.certificate, &certificate.pem());
         pair
     }
 
@@ -105,10 +102,4 @@ impl Drop for Authority {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A block of a PEM file.
-fn pem(label: &str, der: &[u8]) -> String {
-    let lines: String = der.chunks(48).map(|line| STANDARD.encode(line) + "\n").collect();
-    format!("-----BEGIN {label}-----\n{lines}-----END {label}-----\n")
 }
