@@ -83,6 +83,8 @@ pub struct Lifecycle {
     read: Option<ConfigText>,
     /// Why that is not in force; empty: it is.
     refused: Vec<String>,
+    /// Why the last reading told nothing; empty: it was read.
+    unread: Vec<String>,
     names: Names,
 }
 
@@ -138,7 +140,6 @@ impl Lifecycle {
         let named_files = named_files_of(&snapshot);
         let (snapshot, members) =
             (Arc::unwrap_or_clone(snapshot), Members::new(sender.clone(), resolver));
-        let refused = Vec::new();
         let mut lifecycle = Lifecycle {
             control,
             snapshot,
@@ -147,7 +148,8 @@ impl Lifecycle {
             named_files,
             folder,
             read,
-            refused,
+            refused: Vec::new(),
+            unread: Vec::new(),
             names,
         };
         lifecycle.follow_names()?;
@@ -222,6 +224,8 @@ impl Lifecycle {
             Ok(text) if self.read.as_ref().is_some_and(|known| known.text() == text.text()) => {
                 self.read_the_same(text);
             }
+            // It has been told. A store that is written to all the time would fill the log with it.
+            Err(reasons) if reasons == self.unread => {}
             read => {
                 log::info!("{} has changed", self.source);
                 let _ = self.obey(read);
@@ -267,7 +271,7 @@ impl Lifecycle {
         notify(ServiceState::Reloading);
         // Looked at before they are read: what changes in between is a change.
         self.named_files = named_files_of(&self.snapshot);
-        let is_read = read.is_ok();
+        self.unread = read.as_ref().err().cloned().unwrap_or_default();
         let followed = read.and_then(|text| {
             let next = self.follow(&text);
             self.read = Some(text);
@@ -302,7 +306,7 @@ impl Lifecycle {
         if let Source::Store(store) = &mut self.source {
             let refused = reloaded.as_ref().err().map_or(&[][..], Vec::as_slice);
             let number = self.snapshot.generation.number;
-            match is_read {
+            match self.unread.is_empty() {
                 true => store.tell(number, refused),
                 false => store.tell_unread(number, refused),
             }

@@ -1,7 +1,7 @@
 //! A configuration in etcd: changed, refused, lost and found, under gateways that serve.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -192,7 +192,7 @@ fn what_is_refused_is_told_wherever_somebody_looks() {
         let deadline = Instant::now() + PATIENCE;
         while told()["in_force"] != json!(in_force) {
             assert!(Instant::now() < deadline, "the status is {}", told());
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
     };
     wait_for(true);
@@ -250,6 +250,46 @@ fn what_is_refused_is_told_wherever_somebody_looks() {
     push(&cluster, &Sheet::new("told3", &whole("two", &upstream)), &[]);
     becomes(&gateway, "/a", "two");
     wait_for(true);
+}
+
+#[test]
+fn what_cannot_be_read_for_the_same_reason_is_told_once() {
+    let cluster = EtcdCluster::start(1);
+    push(&cluster, &Sheet::new("many", &whole("one", &nobody())), &[]);
+    let gateway = Gateway::of_store(&cluster.place("p"), &[]);
+    assert_eq!(get(&gateway, "/a"), (200, "one".into()));
+    // etcd takes 128 operations at once.
+    for first in (0..4_200).step_by(120) {
+        let put =
+            |at| json!({ "request_put": { "key": encoded(format!("/p/keys/k{at}").as_bytes()) } });
+        let puts: Vec<Value> = (first..first + 120).map(put).collect();
+        cluster.ask("/v3/kv/txn", &json!({ "success": puts })).expect("it takes them");
+    }
+    let why = "etcd:/p: refused: there are more than 4096 keys";
+    gateway.wait_for_log(why);
+    let reads = || -> u64 {
+        let metrics = admin(&gateway, "/metrics");
+        let line = metrics.lines().find(|it| it.contains("config_reads_total{result=\"refused\"}"));
+        line.and_then(|it| it.rsplit(' ').next()?.parse().ok()).expect("it is counted")
+    };
+    let before = (gateway.count_in_log("has changed"), reads());
+    // Each is a change of its own, and what is in force stays.
+    for at in 0..4 {
+        cluster.put(format!("/p/keys/more{at}").as_bytes(), b"");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!((gateway.count_in_log("has changed"), reads()), before);
+    assert_eq!(get(&gateway, "/a"), (200, "one".into()));
+    let state: Value = serde_json::from_str(&admin(&gateway, "/config/state")).expect("JSON");
+    assert_eq!(state["refused"]["reasons"], json!([why]));
+    let range = json!({ "key": encoded(b"/p/keys/"), "range_end": encoded(b"/p/keys0") });
+    cluster.ask("/v3/kv/deleterange", &range).expect("they go");
+    let deadline = Instant::now() + PATIENCE;
+    while !admin(&gateway, "/metrics").contains("\nsluicegate_config_in_force 1\n") {
+        assert!(Instant::now() < deadline, "{:#?}", gateway.log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(gateway.count_in_log(why), 1);
 }
 
 #[test]
