@@ -143,6 +143,11 @@ impl Observer {
         self.reader().data_events()
     }
 
+    /// Whether an event so far was `[DONE]`, whatever the dialect.
+    pub fn saw_done(&self) -> bool {
+        self.reader().saw_done()
+    }
+
     /// See [`PlainObserver::tokens_estimated`].
     pub fn tokens_estimated(&self) -> u64 {
         self.reader().tokens_estimated()

@@ -206,6 +206,11 @@ impl PlainObserver {
         }
     }
 
+    /// Whether an event so far was `[DONE]`, whatever the dialect.
+    pub fn saw_done(&self) -> bool {
+        self.marks.saw_done()
+    }
+
     /// An estimate of the tokens, where the server does not tell: an error is none.
     pub fn tokens_estimated(&self) -> u64 {
         self.data_events().saturating_sub(self.saw_error().into())
@@ -261,7 +266,7 @@ impl PlainObserver {
     /// Whether the stream has said all that it had to say, by the marks of its dialect, and nothing
     /// has begun behind them.
     pub fn is_whole(&self) -> bool {
-        let ended = self.marks.saw_end() || self.marks.saw_done();
+        let ended = self.marks.saw_end() || self.saw_done();
         ended && self.at_boundary() && !self.marks.saw_error()
     }
 

@@ -16,7 +16,7 @@ pub struct Streamed {
     pub status: u16,
     /// What it was asked for.
     pub path: String,
-    /// Events of the stream that said something: parts of the answer, and its end.
+    /// Events of the stream that said something, `[DONE]` and comments not counted.
     pub events: u64,
     /// From the request to the first event.
     pub first: Duration,
@@ -65,7 +65,7 @@ pub fn stream(
     let mut last = began;
     seen.status = ask.listen(|data| {
         observer.feed(data);
-        let events = observer.data_events();
+        let events = observer.data_events().saturating_sub(observer.saw_done().into());
         if events > seen.events {
             let now = Instant::now();
             match seen.events {

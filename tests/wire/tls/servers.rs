@@ -53,14 +53,17 @@ fn tokens_of_a_server_arrive_one_by_one() {
     let authority = Authority::new();
     let server = TlsServer::start(&authority.issue(&["localhost"]), None);
     let gateway = config(&server, &authority, "").start();
-    let mut client = gateway.connect();
-    client.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
-    client.read_until("0\r\n\r\n");
-    let arrivals: Vec<_> =
-        (0..10).map(|number| client.arrival_of(&format!("data: {number}.\n"))).collect();
-    let apart = arrivals.windows(2).filter(|pair| (pair[1] - pair[0]).as_millis() >= 10);
-    // At once there would be none; a busy machine may read some of them late and together.
-    assert!(apart.count() >= 4, "{arrivals:?}");
+    let apart = || {
+        let mut client = gateway.connect();
+        client.send("GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.read_until("0\r\n\r\n");
+        let arrivals: Vec<_> =
+            (0..10).map(|number| client.arrival_of(&format!("data: {number}.\n"))).collect();
+        arrivals.windows(2).filter(|pair| (pair[1] - pair[0]).as_millis() >= 10).count()
+    };
+    // At once there would be none. A busy machine may read some of them late and together, not each time.
+    let seen: Vec<usize> = (0..3).map(|_| apart()).collect();
+    assert!(seen.iter().any(|count| *count >= 7), "{seen:?}");
 }
 
 #[test]
