@@ -158,17 +158,8 @@ fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> 
             continue;
         }
         let found = match located(text) {
-            Ok(Located { address, tls, host, base }) => {
-                let place = ServerPlace {
-                    address,
-                    tls: tls.as_ref(),
-                    host: &host,
-                    base: &base,
-                    key_lines: &key_lines,
-                    rules: None,
-                };
-                identify::look(place).map_err(|failure| format!("does not answer now: {failure}"))
-            }
+            Ok(located) => identify::look(located.place(&key_lines))
+                .map_err(|failure| format!("does not answer now: {failure}")),
             Err(reason) if !trusted => return Err(format!("{text}: {reason}")),
             Err(reason) => Err(format!("cannot be asked now: {reason}")),
         };
@@ -211,18 +202,10 @@ fn in_place_of_servers(
 /// Asks an API for its models: what it says of the key. An error: why it has not answered.
 fn look_at_api(api: &KnownApi, key_env: Option<&str>) -> Result<String, String> {
     let (url, title) = (api.url(), api.title);
-    let Located { address, tls, host, base } = located(&url)?;
+    let located = located(&url)?;
     let variable = key_env.unwrap_or(api.variable);
     let key_lines = key_of(variable).map(|key| api.key_lines(&key)).unwrap_or_default();
-    let place = ServerPlace {
-        address,
-        tls: tls.as_ref(),
-        host: &host,
-        base: &base,
-        key_lines: &key_lines,
-        rules: None,
-    };
-    let says = match place.get(api.list) {
+    let says = match located.place(&key_lines).get(api.list) {
         Ok(_) | Err(AskFailure::TooLong) if key_lines.is_empty() => "no key was sent".to_owned(),
         Ok(_) | Err(AskFailure::TooLong) => format!("it takes the key in {variable}"),
         Err(AskFailure::Status(status)) if key_lines.is_empty() => {
@@ -242,6 +225,20 @@ struct Located {
     host: String,
     /// In front of every path.
     base: String,
+}
+
+impl Located {
+    /// Whom to ask, with these lines in the head.
+    fn place<'a>(&'a self, key_lines: &'a str) -> ServerPlace<'a> {
+        ServerPlace {
+            address: self.address,
+            tls: self.tls.as_ref(),
+            host: &self.host,
+            base: &self.base,
+            key_lines,
+            rules: None,
+        }
+    }
 }
 
 /// What a server's text says. An error is a sentence.
