@@ -523,7 +523,8 @@ impl Stream for Wire {
 
 /// A client of ours and a server of ours, whose sessions are established.
 fn sealed_pair(desk: &mut Desk) -> (TlsSocket<Wire>, TlsSocket<Wire>) {
-    let folder = std::env::temp_dir().join(format!("sluicegate-steady-{}", std::process::id()));
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let folder = std::env::temp_dir().join(format!("sluicegate-steady-{process}-{thread:?}"));
     std::fs::create_dir_all(&folder).expect("a folder");
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
     let made = tls::self_signed(&["a.test".to_owned()], (since.as_secs() / 86_400) as i64);
@@ -590,4 +591,25 @@ fn a_sealed_token_allocates_once_where_it_is_sealed_and_once_where_it_is_opened(
     }
     assert_eq!((sealing, opening), (TOKENS, TOKENS));
     assert_eq!(desk.buffers.out(), 0, "a session that waits owns no buffer");
+}
+
+/// A body that comes in plenty leaves in whole records: one buffer and one write for each.
+#[test]
+fn a_sealed_body_costs_one_write_a_record() {
+    let mut desk = Desk {
+        buffers: BufferPool::new(1 << 26),
+        tally: Tally::new(Arc::new(Counters::default())),
+    };
+    desk.buffers.serve_sessions();
+    let (_client, mut server) = sealed_pair(&mut desk);
+    let mut body = desk.buffers.take_for_plenty();
+    let length = body.room().len();
+    assert_eq!(length, 256 << 10, "a wide buffer");
+    body.received(length);
+    body.clear(length);
+    let before = desk.tally.writes.get();
+    let written = server.flush(Some(&mut body), &mut desk).expect("written");
+    let records = (written - length).div_ceil(22);
+    assert!(body.is_empty());
+    assert_eq!((desk.tally.writes.get() - before, records), (17, 17));
 }

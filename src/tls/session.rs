@@ -26,10 +26,8 @@ use rustls::{CommonState, Error};
 
 use super::certificate;
 use super::failure::{alert_of, reply_to_plain_http};
-use crate::wire::transport::{Alert, Session, Unsealed, Wire};
+use crate::wire::transport::{Alert, RECORD_OVERHEAD, Session, Unsealed, Wire};
 
-/// What a record may be longer than its plaintext: header, nonce, tag, type, and a KeyUpdate in front of it.
-const RECORD_OVERHEAD: usize = 128;
 /// The most plaintext of one record.
 const FRAGMENT_MAX: usize = 16 * 1024;
 /// A record header: type, version, length.

@@ -14,7 +14,7 @@ use std::io::{self, ErrorKind};
 use crate::reactor::net::Stream;
 use crate::wire::buffer::{Buffer, CAPACITY};
 use crate::wire::socket::{Desk, Fill, Socket};
-use crate::wire::transport::{Alert, RECORD_MAX, Session, Transport};
+use crate::wire::transport::{Alert, RECORD_MAX, RECORD_OVERHEAD, Session, Transport};
 
 /// Raw reads that an idle connection gets: who sends more tickets than that at once is not idle.
 const RAW_READS_MAX: usize = 16;
@@ -284,7 +284,9 @@ impl<S: Stream> Socket<S> {
                 } else if let Some(buffer) = &mut spliced
                     && !buffer.pending().is_empty()
                 {
-                    let count = buffer.pending().len().min(CAPACITY);
+                    // One whole record in one buffer, and one write: a whole buffer of plaintext
+                    // would be two of each.
+                    let count = buffer.pending().len().min(CAPACITY - RECORD_OVERHEAD);
                     transport.seal(&buffer.pending()[..count], &mut desk.buffers);
                     buffer.sent(count);
                 } else {

@@ -24,6 +24,10 @@ use crate::wire::outbox::Outbox;
 /// The longest record that is taken: TLS has up to 16 KiB of text and what is around it.
 pub const RECORD_MAX: usize = 2 * CAPACITY;
 
+/// What a record that a session makes may be longer than the plaintext in it: header, nonce, tag, type, and
+/// what the session has to say in front of it.
+pub const RECORD_OVERHEAD: usize = 128;
+
 /// What ends a session: a record that cannot be opened, an alert, a certificate that is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alert {
