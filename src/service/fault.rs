@@ -15,8 +15,8 @@ pub fn error_event(dialect: Dialect, fault: &StreamFault<'_>, out: &mut Vec<u8>)
     known!(dialect, D => D::error_event(fault, out))
 }
 
-/// A comment that keeps a silent event stream alive. `None` where streams have no comments: a
-/// reader of JSON lines fails on anything else.
+/// What keeps a silent event stream alive: a comment, or an event without a word. `None` where there is
+/// neither: a reader of JSON lines fails on anything else.
 pub fn heartbeat(dialect: Dialect) -> Option<&'static [u8]> {
     known!(dialect, D => D::HEARTBEAT)
 }

@@ -183,7 +183,7 @@ pub(in crate::service) trait Knowledge {
     }
 
     /// A sign of life: comments are the event stream's own, whatever its events mean. `None` where
-    /// streams have no comments.
+    /// streams have nothing that says nothing.
     const HEARTBEAT: Option<&'static [u8]> = Some(b": hb\n\n");
     /// What a server has to take for a stream to be continued.
     const CONTINUED_BY: Option<Prefill> = None;

@@ -34,7 +34,11 @@ fn each_dialect_has_its_error_event() {
         (Ollama, "{\"error\":\"Cut.\",\"code\":\"upstream_truncated\",\"hint\":\"HINT\"}\n"),
         (
             Gemini,
-            "data: {\"error\":{\"code\":503,\"message\":\"Cut.\",\"status\":\"UNAVAILABLE\",\
+            "{\"error\":{\"code\":503,\"message\":\"Cut.\",\"status\":\"UNAVAILABLE\",\
+             \"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\
+             \"reason\":\"upstream_truncated\",\"domain\":\"sluicegate\",\
+             \"metadata\":{\"hint\":\"HINT\"}}]}}\n\n\
+             data: {\"error\":{\"code\":503,\"message\":\"Cut.\",\"status\":\"UNAVAILABLE\",\
              \"details\":[{\"@type\":\"type.googleapis.com/google.rpc.ErrorInfo\",\
              \"reason\":\"upstream_truncated\",\"domain\":\"sluicegate\",\
              \"metadata\":{\"hint\":\"HINT\"}}]}}\n\n",
@@ -71,9 +75,11 @@ fn an_error_event_is_seen_as_one() {
             assert_eq!(seen.ending, Ending::Failed, "{event}");
             assert!(seen.first_event_is_error && seen.at_boundary);
             assert_eq!(seen.data_events, 1);
-            let json = event.split_once('{').unwrap().1;
-            let json: serde_json::Value = serde_json::from_str(&format!("{{{json}")).unwrap();
-            assert!(json.get("error").is_some());
+            for json in event.split("\n\n").filter_map(|event| event.split_once('{')) {
+                let json: serde_json::Value =
+                    serde_json::from_str(&format!("{{{}", json.1)).unwrap();
+                assert!(json.get("error").is_some());
+            }
         }
     }
 }
@@ -90,4 +96,21 @@ fn a_heartbeat_is_no_event() {
             }
         }
     }
+}
+
+/// Google's SDKs fail on comments, and one of them on blank lines: a sign of life is an answer that says
+/// nothing. An error they look for as JSON alone, behind no `data:`; who reads events has it too.
+#[test]
+fn what_gemini_is_told_its_sdks_can_read() {
+    let beat = heartbeat(Gemini).and_then(|beat| str::from_utf8(beat).ok());
+    let beat = beat.unwrap_or_default();
+    assert_eq!(beat, "data: {\"candidates\":[]}\n\n");
+    // A gateway behind us knows what follows it.
+    let answer =
+        r#"data: {"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}]}"#;
+    let stream = observe_any_split(Gemini, format!("{beat}{answer}\n\n").as_bytes());
+    assert_eq!((stream.ending, stream.data_events), (Ending::Whole, 1));
+    let told = written(Gemini, "Cut.").unwrap_or_default();
+    let (bare, event) = told.split_once("data: ").unwrap_or_default();
+    assert!(bare.starts_with("{\"error\":") && bare == event, "{told}");
 }

@@ -93,26 +93,17 @@ impl Knowledge for Gemini {
 
     const ERROR_FORM: ErrorForm = ErrorForm::Gemini;
 
+    /// First as Google's servers break off, by itself, and then as an event: the SDK for Go knows the first,
+    /// and takes the second for an answer that says nothing; who reads events passes over the first.
     fn error_event(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
-        let (number, status) = match fault.kind {
-            "timeout" => ("504", google_status(504)),
-            _ => ("503", google_status(503)),
-        };
-        let parts = [
-            r#"data: {"error":{"code":"#,
-            number,
-            r#","message":""#,
-            fault.message,
-            r#"","status":""#,
-            status,
-            r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
-            fault.code,
-            r#"","domain":"sluicegate","metadata":{"hint":""#,
-            explained::hint(fault.code),
-            "\"}}]}}\n\n",
-        ];
-        put(out, &parts)
+        error_object(fault, out);
+        out.extend_from_slice(b"data: ");
+        error_object(fault, out)
     }
+
+    /// An answer that says nothing. Comments are none of Google's: its SDKs for Python and Go take one for
+    /// an error, and that for Go a blank line too.
+    const HEARTBEAT: Option<&'static [u8]> = Some(b"data: {\"candidates\":[]}\n\n");
 
     fn document(asked: &AnswerForm<'_>, identity: &Identity<'_>, text: &str) -> CannedDocument {
         let model = Gemini::model_in(asked.path).unwrap_or(identity.model);
@@ -127,4 +118,26 @@ impl Knowledge for Gemini {
     fn error_document(status: u16, text: &str) -> Bytes {
         canned::error_document(status, text)
     }
+}
+
+/// Appends the object of an error, and the end of an event.
+fn error_object(fault: &StreamFault<'_>, out: &mut Vec<u8>) -> bool {
+    let (number, status) = match fault.kind {
+        "timeout" => ("504", google_status(504)),
+        _ => ("503", google_status(503)),
+    };
+    let parts = [
+        r#"{"error":{"code":"#,
+        number,
+        r#","message":""#,
+        fault.message,
+        r#"","status":""#,
+        status,
+        r#"","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":""#,
+        fault.code,
+        r#"","domain":"sluicegate","metadata":{"hint":""#,
+        explained::hint(fault.code),
+        "\"}}]}}\n\n",
+    ];
+    put(out, &parts)
 }
