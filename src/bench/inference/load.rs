@@ -431,7 +431,12 @@ impl<'t, S: Stream> Load<'t, S> {
     fn finish(&mut self, now: Instant) {
         self.over = true;
         let last = self.seen.outcomes.iter().map(|outcome| outcome.end).max();
-        self.seen.until = self.closes.min(last.unwrap_or(now).max(self.seen.from));
+        // What ends by its time is as long as that, whether or not something came at its end.
+        let is_full = self.closed.is_some_and(|closed| closed >= self.closes);
+        self.seen.until = match is_full && !self.seen.hopeless {
+            true => self.closes,
+            false => self.closes.min(last.unwrap_or(now).max(self.seen.from)),
+        };
         let mut unfinished = self.backlog.len() as u64;
         for token in self.connections.tokens() {
             if let Some(connection) = self.connections.get_mut(token)
