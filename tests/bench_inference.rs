@@ -194,7 +194,9 @@ fn a_paced_server_is_told_as_it_is_in_every_form() {
 #[test]
 fn a_file_that_cannot_be_written_takes_no_figures_away() {
     let (server, folder) = (Server::paced(), Folder::new("unwritten"));
-    let (csv, nowhere) = (folder.file("figures.csv"), folder.file("no/such/folder.json"));
+    // A link into a folder that is not there: nobody sees it before it is written to.
+    let (csv, nowhere) = (folder.file("figures.csv"), folder.file("folder.json"));
+    std::os::unix::fs::symlink(folder.file("no/such/folder.json"), &nowhere).expect("a link");
     let url = server.url();
     let base = ["--api", "openai", "--url", &url, "--model", "m", "--requests", "2"];
     let files = ["--output-tokens", "4", "--json", &nowhere, "--csv", &csv];
@@ -540,8 +542,14 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
     let missing = ["--key-env", "A_VARIABLE_THAT_IS_NOT_SET"];
     type Refused<'a> = (&'a [&'a str], &'a [&'a str], i32, &'a str);
     let trace = [&with_model[..], &["--trace", "/nowhere.csv"]].concat();
+    let folder = Folder::new("long");
+    let centuries = folder.file("long.jsonl");
+    let row = r#"{"timestamp":9446744073709551615,"input_length":1,"output_length":1}"#;
+    std::fs::write(&centuries, format!("{}\n{row}\n", row.replace("9446744073709551615", "0")))
+        .expect("a file");
+    let long = [&with_model[..], &["--trace", &centuries]].concat();
     let anthropic = ["--api", "anthropic", "--url", "http://127.0.0.1:9", "--model", "m"];
-    let cases: [Refused<'_>; 22] = [
+    let cases: [Refused<'_>; 28] = [
         // What would be ignored is refused: whoever has written it expects something of it.
         (&with_model, &["--arrivals", "gamma:2"], 1, "say --open RATE"),
         (&with_model, &["--arrivals", "constant", "-c", "4"], 1, "say --open RATE"),
@@ -564,6 +572,13 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
         (&with_model, &["--no-stream", "--slo", "ttft=1s"], 1, "e2e alone"),
         (&with_model, &["--ca", "/nowhere.pem"], 1, "https://"),
         (&with_model, &["--prompts", "/nowhere.jsonl"], 1, "/nowhere.jsonl"),
+        // Behind the load it would be too late.
+        (&with_model, &["--html", "/no/such/folder/page.html"], 1, "there is no such folder"),
+        (&with_model, &["--records", "/tmp"], 1, "this is a folder"),
+        (&with_model, &["--open", "1e12"], 2, "1000000 at most"),
+        (&with_model, &["--sweep", "rate=1,1e7"], 2, "1000000 at most"),
+        (&long, &["--trace-speed", "1"], 1, "more than a year"),
+        (&long, &["--trace-speed", "1e-300"], 1, "more than a year"),
         (&with_model, &["--shape", "unary"], 2, "cannot be used"),
         (&with_model, &["--slo", "p99=1s"], 2, "no objective"),
         (&with_model, &["--sweep", "users=1"], 2, "concurrency=1,2,4"),

@@ -28,7 +28,7 @@ mod inference;
 mod parse;
 
 use inference::InferenceArguments;
-use parse::{Named, Owned, duration, field, pace, picture, positive, size, token};
+use parse::{Named, Owned, duration, field, pace, picture, rate, size, token};
 
 /// Generator, mock and gateway.
 const STAND_THREADS: usize = 3;
@@ -73,7 +73,7 @@ pub struct BenchArguments {
     bytes: Option<u64>,
     /// Open loop: this many requests per second over all connections, due at a constant rate; with
     /// --api, as --arrivals says
-    #[arg(long, visible_alias = "request-rate", value_name = "RATE", value_parser = positive)]
+    #[arg(long, visible_alias = "request-rate", value_name = "RATE", value_parser = rate)]
     open: Option<f64>,
     /// How long to measure, in each round [default: 10s]; with --api, at each level [default: 30s, or
     /// until --requests are answered, or the trace ends]

@@ -4,9 +4,9 @@
 //! an argument would be seen by everybody who lists processes, and no report holds it.
 
 mod idle;
+mod written;
 
 use std::env;
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -17,17 +17,17 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::BenchArguments;
-use super::parse::{duration, positive};
+use super::parse::{duration, positive, rate};
 use crate::bench::inference::api::{Api, Style};
 use crate::bench::inference::arrivals::Process;
 use crate::bench::inference::endpoint::{Endpoint, Named};
 use crate::bench::inference::figures::{self, LevelReport};
 use crate::bench::inference::lengths::Lengths;
-use crate::bench::inference::load::{Plan, Progress, Seen};
+use crate::bench::inference::load::{Plan, Progress};
 use crate::bench::inference::objectives::Objectives;
 use crate::bench::inference::report::{self, EndpointReport, LoadReport, Report};
 use crate::bench::inference::workload::{Prefix, Source, Workload};
-use crate::bench::inference::{files as load_files, measure, page, print, records};
+use crate::bench::inference::{files as load_files, measure, print};
 use crate::bench::machine::Machine;
 use crate::files;
 use crate::http::timestamp;
@@ -38,6 +38,9 @@ const HEADING: &str = "Inference APIs (with --api)";
 const FILE_MAX: u64 = 1 << 30;
 /// Requests in flight of an open loop, where nobody says otherwise.
 const OPEN_IN_FLIGHT_MAX: usize = 4_096;
+/// A year.
+const TRACE_SECONDS_MAX: f64 = 366.0 * 86_400.0;
+const TRACE_TOO_LONG: &str = "the trace would last for more than a year: look at the unit of its moments, and at --trace-speed";
 
 /// The arguments that only a load of an inference API has.
 #[derive(Args, Clone, Debug)]
@@ -229,7 +232,7 @@ impl FromStr for Sweep {
                 let all: Option<Vec<usize>> = values.map(count).collect();
                 all.map(Sweep::Concurrency).ok_or("concurrency is a list of counts".to_owned())
             }
-            "rate" => values.map(positive).collect::<Result<_, _>>().map(Sweep::Rate),
+            "rate" => values.map(rate).collect::<Result<_, _>>().map(Sweep::Rate),
             _ => Err("must be concurrency=1,2,4… or rate=1,2,4…".to_owned()),
         }
     }
@@ -260,6 +263,7 @@ pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), String> {
     let endpoint = arguments.endpoint(api, since_1970)?;
     let (workload, prompts) = own.workload()?;
     let mut plans = arguments.plans(&workload)?;
+    arguments.have_folders()?;
     grant(&mut plans, arguments.connections.is_some())?;
     let machine = Machine::look();
     if let Some(cpu) = arguments.cpu {
@@ -368,8 +372,11 @@ impl BenchArguments {
         }
         let processes: Vec<Process> = match (&own.sweep, &workload.source) {
             (_, Source::Recorded(rows)) => {
-                let at = |at: Duration| at.div_f64(own.trace_speed);
-                vec![Process::Trace(rows.iter().map(|row| at(row.at)).collect())]
+                let due = rows.iter().map(|row| row.at.as_secs_f64() / own.trace_speed);
+                if due.clone().any(|seconds| seconds > TRACE_SECONDS_MAX) {
+                    return Err(TRACE_TOO_LONG.to_owned());
+                }
+                vec![Process::Trace(due.map(Duration::from_secs_f64).collect())]
             }
             (Some(Sweep::Concurrency(all)), _) => {
                 all.iter().map(|count| Process::Closed { concurrency: *count }).collect()
@@ -395,29 +402,6 @@ impl BenchArguments {
             grace: own.grace,
         };
         Ok(processes.into_iter().map(plan).collect())
-    }
-
-    fn write(&self, report: &Report, seen: &[Seen]) -> Result<(), String> {
-        let own = &self.inference;
-        let json = serde_json::to_string_pretty(report).map_err(|error| error.to_string())?;
-        let files: [(&Option<PathBuf>, &dyn Fn() -> String); 4] = [
-            (&self.json, &|| format!("{json}\n")),
-            (&own.csv, &|| print::csv(report)),
-            (&own.html, &|| page::html(report, seen)),
-            (&own.records, &|| records::lines(report, seen)),
-        ];
-        // One that cannot be written takes none of the others away.
-        let mut failed = Vec::new();
-        for (path, text) in files {
-            let Some(path) = path else { continue };
-            if let Err(why) = fs::write(path, text()) {
-                failed.push(format!("{}: {why}", path.display()));
-            }
-        }
-        match failed.is_empty() {
-            true => Ok(()),
-            false => Err(failed.join("; ")),
-        }
     }
 }
 

@@ -66,6 +66,15 @@ pub fn positive(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number above 0".to_owned())
 }
 
+/// Requests per second: more would be due in an instant than there is room to note them.
+pub fn rate(text: &str) -> Result<f64, String> {
+    const RATE_MAX: f64 = 1e6;
+    positive(text)
+        .ok()
+        .filter(|rate| *rate <= RATE_MAX)
+        .ok_or_else(|| "must be a number above 0, and 1000000 at most".to_owned())
+}
+
 /// A rate as the mock takes it: exact to a thousandth.
 pub fn pace(text: &str) -> Result<f64, String> {
     let rounded = (positive(text)? * 1_000.0).round() / 1_000.0;

@@ -144,10 +144,8 @@ fn a_duration_measures_what_came_within_it_and_waits_for_the_rest() {
 /// A rate is over all of the time that was asked for, though nothing is under way when it ends.
 #[test]
 fn a_duration_is_measured_to_its_end_where_nothing_comes_any_more() {
-    let plan = Plan {
-        duration: Some(Duration::from_secs(10)),
-        ..plan(Process::Constant { rate: 0.4 })
-    };
+    let plan =
+        Plan { duration: Some(Duration::from_secs(10)), ..plan(Process::Constant { rate: 0.4 }) };
     let (_, report) = level(&world(), &plan, paced);
     // Due at 0, 2.5, 5 and 7.5 s; the last is answered at 7.75.
     assert_eq!((report.seconds, report.requests.succeeded), (10.0, 4));
