@@ -80,6 +80,11 @@ impl<'b> Fields<'b> {
     pub fn get(&self, name: &str) -> Option<&'b [u8]> {
         fields::value_of(self.0, name)
     }
+
+    /// The values of all fields of that name.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &'b [u8]> {
+        self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name)).map(|it| it.value)
+    }
 }
 
 /// Whether `input` may hold a whole head that it did not hold when only its first `examined` bytes

@@ -81,13 +81,12 @@ impl Policy {
 
     /// Whether a page that a browser has sent this for is one of ours.
     fn judge_page(&self, request: &Request<'_>) -> Result<(), Denied> {
-        let origin = request.fields.get("origin");
+        // Where there are two, a proxy may have read another one than we do.
+        let mut origins = request.fields.all("origin").peekable();
         let site = request.fields.get("sec-fetch-site");
-        if origin.is_none() && site.is_none() {
-            return Ok(());
-        }
-        let is_page_ours = match (origin, site) {
-            (Some(origin), _) => self.is_origin_ours(origin, request.authority),
+        let is_page_ours = match (origins.peek(), site) {
+            (None, None) => return Ok(()),
+            (Some(_), _) => origins.all(|origin| self.is_origin_ours(origin, request.authority)),
             (None, site) => matches!(site, Some(b"same-origin" | b"none")),
         };
         match (is_page_ours, self.is_ours(request.authority)) {

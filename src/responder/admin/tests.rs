@@ -238,6 +238,7 @@ fn what_a_browser_sends_for_a_strangers_page_changes_nothing() {
         (HERE, "Origin: http://evil.example/gate.example", "foreign_origin"),
         (HERE, "Origin: file://127.0.0.1:9090", "foreign_origin"),
         (HERE, "Origin: null", "foreign_origin"),
+        (HERE, "Origin: http://127.0.0.1:9090\r\nOrigin: http://evil.example", "foreign_origin"),
         (HERE, "Origin: ", "foreign_origin"),
         (HERE, "Sec-Fetch-Site: cross-site", "foreign_origin"),
         (HERE, "Sec-Fetch-Site: same-site", "foreign_origin"),
