@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{Exit, complain};
+use crate::config::problem::nearest;
 use crate::http::explained;
 
 /// `sluicegate explain`
@@ -18,12 +19,12 @@ pub struct ExplainArguments {
 pub fn execute(arguments: &ExplainArguments) -> Exit {
     let text = match &arguments.code {
         None => explained::codes().map(|code| format!("{code}\n")).collect(),
-        Some(code) => match explained::explanation(code.trim()) {
-            Some(text) => plain(code.trim(), text),
-            None => {
+        Some(written) => match found(written) {
+            Ok((code, text)) => plain(&code, text),
+            Err(code) => {
                 complain(&format!(
                     "there is no code {code:?}{}; sluicegate explain lists all of them",
-                    meant(code)
+                    meant(&code)
                 ));
                 return Exit::Failure;
             }
@@ -34,6 +35,12 @@ pub fn execute(arguments: &ExplainArguments) -> Exit {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
         Err(_) => Exit::Failure,
     }
+}
+
+/// The code that is written so, in whichever case, and what is told of it.
+fn found(written: &str) -> Result<(String, &'static str), String> {
+    let code = written.trim().to_ascii_lowercase().replace('-', "_");
+    explained::explanation(&code).map(|text| (code, text)).ok_or_else(|| written.trim().to_owned())
 }
 
 /// For a terminal: without the marks of the page.
@@ -71,17 +78,39 @@ fn first_link(text: &str) -> Option<(&str, &str, &str, &str)> {
     Some((words, target, before, behind))
 }
 
-/// Codes that have a part of it, as a question.
+/// Codes that have a part of it, or the one that it is a slip of, as a question.
 fn meant(code: &str) -> String {
-    let near: Vec<_> = explained::codes()
+    let mut near: Vec<_> = explained::codes()
         .filter(|known| code.len() > 2 && (known.contains(code) || code.contains(known)))
         .collect();
+    if near.is_empty() {
+        near.extend(nearest(code, explained::codes()));
+    }
     if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the log, the metrics and the dashboard name can be asked for.
+    #[test]
+    fn every_end_of_an_exchange_is_explained() {
+        for end in crate::measure::ends::END_REASONS {
+            assert!(explained::explanation(end).is_some(), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_code_is_found_as_it_is_copied_and_a_slip_is_told() {
+        for written in ["no_route", " no_route\n", "NO-ROUTE"] {
+            assert_eq!(found(written).map(|(code, _)| code), Ok("no_route".to_owned()));
+        }
+        assert_eq!(found("no_rute"), Err("no_rute".to_owned()));
+        assert_eq!(meant("no_rute"), " (did you mean no_route?)");
+        assert_eq!(meant("certificate_name"), " (did you mean upstream_certificate_name?)");
+        assert_eq!(meant("502"), "");
+    }
 
     #[test]
     fn links_are_places_below_the_repository() {

@@ -149,7 +149,7 @@ impl Report {
 }
 
 /// The candidate that `written` is most likely a slip of, if any is near enough.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     written: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
