@@ -77,7 +77,7 @@ def main():
     options = parser.parse_args()
     ours, strangers = serve(options.origin_port), serve(0)
     chat = f"{options.gateway_url}/v1/chat/completions"
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(folder)
         try:
             open_page(browser, ours)
