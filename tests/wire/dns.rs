@@ -209,7 +209,8 @@ fn requests_go_on_while_the_records_change() {
         let asking = || {
             let mut asked = 0;
             while Instant::now() < until {
-                assert_eq!(ask(&gateway).0, 200, "after {asked}");
+                let (status, said) = ask(&gateway);
+                assert_eq!(status, 200, "after {asked}: {said}");
                 asked += 1;
             }
             asked
