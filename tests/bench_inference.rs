@@ -525,7 +525,7 @@ fn tls_is_measured_where_the_certificate_is_believed() {
     assert_eq!(level["connections"], 2, "sessions are kept");
     for (more, part) in [
         (&["--ca", &folder.file("cert.pem")][..], "name"),
-        (&["--server-name", "bench.test"], "certificate"),
+        (&["--server-name", "bench.test"], "trusted here: `--ca FILE`"),
     ] {
         let (seen, output) = report("tls-not", &[&asks[..], more].concat(), &[]);
         assert_eq!(output.status.code(), Some(1));

@@ -24,6 +24,7 @@ use crate::reactor::net::Stream;
 use crate::reactor::timer::Alarm;
 use crate::wire::sealed::Handshake;
 use crate::wire::socket::{Desk, Fill, Socket};
+use crate::wire::transport::{Alert, AlertCause};
 
 /// A head has to fit into the buffer that it is read into.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 16 << 10, fields: 256 };
@@ -217,7 +218,7 @@ impl<S: Stream> Connection<S> {
             Ok(Handshake::More | Handshake::Dry) => Err(Stop::Again),
             Err(error) if error.kind() == ErrorKind::NotConnected => Err(Stop::Wait),
             Err(error) => Err(match self.socket.alert() {
-                Some(alert) => Stop::Failed(Failure::Tls, alert.why.to_owned()),
+                Some(alert) => Stop::Failed(Failure::Tls, said(alert)),
                 None if error.kind() == ErrorKind::UnexpectedEof => {
                     Stop::Failed(Failure::Tls, "it was closed inside the handshake".to_owned())
                 }
@@ -334,6 +335,15 @@ impl<S: Stream> Connection<S> {
         };
         call.outcome.result = result;
         DriveEnd::Answered { call, told, keep }
+    }
+}
+
+/// Why there is no session, and what may help.
+#[cold]
+fn said(alert: Alert) -> String {
+    match alert.cause {
+        AlertCause::UnknownIssuer => format!("{}: `--ca FILE` names who is", alert.why),
+        _ => alert.why.to_owned(),
     }
 }
 
