@@ -100,7 +100,7 @@ pub(super) fn compile(
     }
     let routes = route::all(routes, &drafts, &given, &mut report);
     issuers::cross_check(&gate, &keys, (&server, &routes), prices.as_deref(), &mut report);
-    upstream::warn_of_unused(&drafts, &routes, &mut report);
+    upstream::warn(&drafts, &routes, (&server, &gate), &mut report);
     root.finish(&mut report);
     let names = upstream::names(&drafts);
     written.pools = drafts.iter().map(|draft| draft.pool_written).collect();

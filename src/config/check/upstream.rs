@@ -1,15 +1,17 @@
 //! `[[upstream]]`: named groups of endpoints.
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::file::{Field, Section};
 use super::super::problem::{Location, Mistake, Report, nearest};
+use super::super::snapshot::unix_path::is_stand_in;
 use super::super::snapshot::{
-    Addresses, Discover, HostField, KeyMode, Limits, Listed, ModelSource, PoolLimits, Route,
-    ServerSettings, Snapshot, Target, Timeouts, Upstream, UpstreamId, UpstreamTls,
+    Addresses, Discover, GateSettings, HostField, KeyMode, Limits, Listed, ModelSource, PoolLimits,
+    Route, ServerSettings, Snapshot, Target, Timeouts, Upstream, UpstreamId, UpstreamTls,
 };
 use super::super::{Environment, defaults, names};
 use super::endpoint::{EndpointText, Scheme};
@@ -74,14 +76,57 @@ pub(super) fn all(
     drafts
 }
 
+/// Warns of what is legal, and seldom meant.
+pub(super) fn warn(
+    drafts: &[Draft],
+    routes: &[Route],
+    doors: (&ServerSettings, &GateSettings),
+    report: &mut Report,
+) {
+    warn_of_unused(drafts, routes, report);
+    warn_of_open_keys(drafts, routes, doors, report);
+}
+
 /// An upstream without a route costs nothing and does nothing, which is seldom meant.
-pub(super) fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Report) {
+fn warn_of_unused(drafts: &[Draft], routes: &[Route], report: &mut Report) {
     for (index, draft) in drafts.iter().enumerate() {
         let used =
             |route: &Route| matches!(&route.target, Target::Chain(chain) if chain.leads_to(index));
         if !routes.iter().any(used) {
             let name = &draft.upstream.name;
             report.warn(&draft.place, Mistake::new(format!("no route leads to upstream {name:?}")));
+        }
+    }
+}
+
+/// An upstream whose key is paid for, open to whoever reaches a port, is seldom meant. What says who may come
+/// in, by keys, certificates or addresses, is enough: whether it is well chosen is not looked at.
+fn warn_of_open_keys(
+    drafts: &[Draft],
+    routes: &[Route],
+    (server, gate): (&ServerSettings, &GateSettings),
+    report: &mut Report,
+) {
+    let reachable = |at: &&SocketAddr| !at.ip().is_loopback() && !is_stand_in(**at);
+    let Some(at) = server.listen.iter().find(reachable) else { return };
+    let proves = server.tls.as_ref().is_some_and(|tls| tls.asks_all_for_certificates());
+    if proves || gate.keys != KeyMode::Off || !gate.gate.allow.is_empty() {
+        return;
+    }
+    for (index, draft) in drafts.iter().enumerate() {
+        let open = |route: &Route| {
+            let asks = route.when.as_ref().is_some_and(|when| !when.certificates.is_empty());
+            let leads = matches!(&route.target, Target::Chain(chain) if chain.leads_to(index));
+            route.keys == KeyMode::Off && !asks && leads
+        };
+        let is_key = |(name, _): &(String, String)| name == "api_key";
+        if draft.upstream.request_headers.written.iter().any(is_key) && routes.iter().any(open) {
+            let warning = format!(
+                "whoever reaches {at} uses the api_key of {:?}: ask clients for keys ([gate] \
+                 keys_file), name addresses in gate.allow, or listen on 127.0.0.1",
+                draft.upstream.name
+            );
+            report.warn(&draft.place, Mistake::new(warning));
         }
     }
 }

@@ -64,6 +64,26 @@ fn a_key_goes_where_its_service_looks_for_one_and_the_clients_own_goes() {
 }
 
 #[test]
+fn a_key_that_whoever_comes_may_use_is_warned_of() {
+    let paid = with("api_key = { env = \"API_KEY\" }", "");
+    let open = paid.replace("127.0.0.1:8080", "0.0.0.0:8080");
+    let expected = "line 3: upstream[0]: whoever reaches 0.0.0.0:8080 uses the api_key of \"llama\": ask \
+                    clients for keys ([gate] keys_file), name addresses in gate.allow, or listen on \
+                    127.0.0.1\n";
+    assert_eq!(told(&accepted(&open).warnings), expected);
+    for calm in [
+        paid.clone(),
+        paid.replace("127.0.0.1:8080", "unix:/run/gate.sock"),
+        open.clone() + "[gate]\nallow = [\"10.0.0.0/8\"]\n",
+        open.clone() + "[gate]\nkeys = \"required\"\n[keys.team]\nhash = \"HASH\"\n",
+        open.replace("api_key = { env = \"API_KEY\" }", ""),
+    ] {
+        let calm = calm.replace("HASH", &format!("sha256:{}", "0".repeat(64)));
+        assert_eq!(told(&accepted(&calm).warnings), "", "{calm}");
+    }
+}
+
+#[test]
 fn what_is_no_field_to_change_is_refused_and_no_secret_is_told() {
     for (line, expected) in [
         (
