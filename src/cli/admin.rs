@@ -61,6 +61,11 @@ impl AdminPlace {
         AdminPlace { sealed, authority: address.to_string() }
     }
 
+    /// Whether it speaks TLS.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
     /// As a browser wants it.
     pub fn url(&self) -> String {
         format!("{}://{}/", if self.sealed { "https" } else { "http" }, self.authority)
@@ -91,6 +96,11 @@ pub trait Connection: Read + Write + Send {}
 impl<T: Read + Write + Send> Connection for T {}
 
 impl AdminArguments {
+    /// As nobody in particular, and by what the system trusts.
+    pub fn at(admin: AdminPlace) -> AdminArguments {
+        AdminArguments { admin, token_file: None, ca: None, certificate: None, key: None }
+    }
+
     /// Asks for `path`, and gives what comes of it, head and all. HTTP/1.0 is answered without chunks, so a
     /// line of the answer is a line of what is told. Nothing heard for `patience` is an error.
     pub fn get(

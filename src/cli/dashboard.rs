@@ -3,14 +3,14 @@
 //! The token is not handed over: it would stand in the arguments of the browser, which everybody on this
 //! machine can read. The page asks for it where it is needed.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clap::Args;
 
-use super::admin::AdminPlace;
+use super::admin::{AdminArguments, AdminPlace};
 use super::{Exit, check, complain};
 use crate::lifecycle::place::ConfigPlace;
 
@@ -30,6 +30,8 @@ pub struct DashboardArguments {
 
 /// A gateway on this machine answers at once, and one elsewhere soon.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// The most of an answer that is read: its first line.
+const STATUS_LINE_MAX: u64 = 128;
 
 pub fn execute(arguments: &DashboardArguments) -> Exit {
     match open(arguments) {
@@ -57,8 +59,10 @@ fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
         }
     };
     let url = place.url();
-    if let Err(error) = place.connect(PATIENCE) {
-        return Err(vec![format!("nobody answers at {url}: {error}; is the gateway running?")]);
+    if let Err(why) = is_gateway(&place) {
+        return Err(vec![format!(
+            "{why} at {url}; is the gateway running, and is this its address?"
+        )]);
     }
     if let Some(file) = has_token {
         log::info!("the page asks for the token that is in {file} where it needs it");
@@ -68,6 +72,24 @@ fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
     // Whoever does not read it has its browser.
     let _ = io::stdout().write_all(said.as_bytes());
     Ok(())
+}
+
+/// Whether a gateway answers there. Of one that speaks TLS only that somebody does: whom it believes, and
+/// whom we do, is the browser's affair.
+fn is_gateway(place: &AdminPlace) -> Result<(), String> {
+    let nobody = |error: io::Error| format!("nobody answers ({error})");
+    place.connect(PATIENCE).map_err(nobody)?;
+    if place.is_sealed() {
+        return Ok(());
+    }
+    let asked = AdminArguments::at(place.clone());
+    let mut status = String::new();
+    let answer = asked.get("/healthz", PATIENCE).map_err(nobody)?;
+    answer.take(STATUS_LINE_MAX).read_line(&mut status).map_err(nobody)?;
+    match status.split(' ').nth(1) {
+        Some("200") => Ok(()),
+        _ => Err(format!("another server answers (to /healthz it says {:?})", status.trim_end())),
+    }
 }
 
 /// The address of this machine that leads to a listener of all.

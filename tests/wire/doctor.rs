@@ -117,6 +117,33 @@ fn ports_and_the_machine_are_looked_at() {
     }
 }
 
+/// Prometheus, say, whose own port is 9090 too.
+#[test]
+fn another_server_at_the_admin_address_is_told_apart() {
+    let other = Upstream::serve(|mut peer| {
+        if peer.next_request().is_some() {
+            peer.send("HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let mock = Mock::start(&[]);
+    let text = config(&mock.address().to_string(), "");
+    let (code, ports) = doctor(&format!("{text}[admin]\nlisten = \"{other}\"\n"), "other", "ports");
+    let (level, what) = &ports[1];
+    assert_eq!((code, level.as_str()), (Some(1), "bad"), "{what}");
+    assert!(what.ends_with("(admin.listen), and it is no gateway"), "{what}");
+    let ended = sluicegate(&["dashboard", "--print", "--admin", &other.to_string()]);
+    assert_eq!((ended.status.code(), ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("another server answers"), "{ended:?}");
+
+    let gateway = Gateway::start(&format!("{text}[admin]\nlisten = \"127.0.0.1:0\"\n"));
+    let admin = crate::fleet::admin(&gateway).to_string();
+    let running = text.clone() + &format!("[admin]\nlisten = \"{admin}\"\n");
+    let (code, ports) = doctor(&running, "ours", "ports");
+    assert_eq!((code, ports[1].0.as_str()), (Some(0), "good"), "{ports:?}");
+    let ended = sluicegate(&["dashboard", "--print", "--admin", &admin]);
+    assert_eq!((ended.status.code(), ended.stdout), (Some(0), format!("http://{admin}/\n")));
+}
+
 /// The address that stands for a path was bound to, and told as one that nobody can listen on.
 #[test]
 fn a_unix_socket_is_looked_at_as_what_it_is() {

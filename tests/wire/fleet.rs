@@ -71,7 +71,7 @@ fn gateway(place: &str, name: &str, upstream: SocketAddr) -> Gateway {
     ))
 }
 
-fn admin(gateway: &Gateway) -> SocketAddr {
+pub fn admin(gateway: &Gateway) -> SocketAddr {
     let line = gateway.wait_for_log("admin on http://");
     line.rsplit_once("http://").expect("an address").1.parse().expect("an address")
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Finding;
+use super::{Finding, FindingLevel};
 use crate::config::Environment;
 use crate::config::snapshot::unix_path::{UNIX_PREFIX, path_of};
 use crate::config::snapshot::{Snapshot, Workers};
@@ -167,6 +167,8 @@ fn port_range(range: Option<String>, snapshot: Option<&Snapshot>) -> Option<Find
     })
 }
 
+const ADMIN: &str = "admin.listen";
+
 /// Whether somebody listens on its ports, and whether that is the gateway.
 pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
     // Whether it is there is asked, and nothing is told: anybody may answer. One that wants a certificate
@@ -184,12 +186,27 @@ pub(super) fn ports(snapshot: &Snapshot) -> Vec<Finding> {
         place.get("/healthz").is_ok()
     });
     let listen = snapshot.server.listen.iter().map(|address| ("server.listen", *address));
-    let admin = snapshot.admin.listen.iter().map(|address| ("admin.listen", *address));
+    let admin = snapshot.admin.listen.iter().map(|address| (ADMIN, *address));
+    // A gateway that wants a certificate of ours says nothing to us.
+    let told = snapshot.admin.tls.is_none();
     let look = |(key, address)| match path_of(address).map(|path| unix_port(path, key, running)) {
         Some(finding) => finding,
+        None if key == ADMIN && told && !running => foreign(tcp_port(address, key, running)),
         None => tcp_port(address, key, running),
     };
     listen.chain(admin).map(look).collect()
+}
+
+/// Who is at the admin address and answers no `/healthz` is no gateway: `run` would not start.
+fn foreign(finding: Finding) -> Finding {
+    match finding.level {
+        FindingLevel::Note => Finding::bad(
+            "ports",
+            format!("{}, and it is no gateway", finding.what),
+            "set admin.listen to another port (9090 is Prometheus' own too), or find who with: ss -ltnp",
+        ),
+        _ => finding,
+    }
 }
 
 fn tcp_port(address: SocketAddr, key: &str, running: bool) -> Finding {
