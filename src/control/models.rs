@@ -305,8 +305,9 @@ impl Job {
     /// Notes that the endpoint whose turn it was has no answer. How long to wait for the next.
     fn fail(&mut self, why: &NoAnswer, interval: Duration) -> Duration {
         let Question { name, endpoints, .. } = &*self.question;
-        let endpoint = endpoints.get(self.at).map_or("", |asked| &asked.name);
-        log::debug!("{name}: {endpoint}: no list of models: {why}");
+        // Without an endpoint there was nobody to ask.
+        let at = endpoints.get(self.at).map_or(String::new(), |asked| format!("{}: ", asked.name));
+        log::debug!("{name}: {at}no list of models: {why}");
         self.failed += 1;
         self.at = (self.at + 1) % endpoints.len().max(1);
         if self.failed < endpoints.len() {
@@ -319,7 +320,7 @@ impl Job {
                 None => "none of its are in the list",
             };
             log::warn!(
-                "{name}: no server has a list of models, the last was {endpoint}: {why}; {kept}"
+                "{name}: no server has a list of models; the last answer: {at}{why}; {kept}"
             );
         }
         match self.learnt.is_none() && why.may_pass_soon() {
