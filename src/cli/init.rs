@@ -12,25 +12,26 @@
 mod apis;
 mod clients;
 mod configuration;
+mod looking;
+mod places;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
 use self::apis::KnownApi;
 use self::configuration::{Plan, PlannedServer};
+use self::looking::{Looked, Wishes, look_around};
 use super::{Exit, complain};
 use crate::config::{self, Environment};
-use crate::control::identify::{self, AskFailure, ServerKind, ServerPlace, USUAL_PORTS};
-use crate::escape::{escaped, escaped_lines};
+use crate::control::identify::USUAL_PORTS;
+use crate::escape::escaped_lines;
 use crate::files;
-use crate::tls::{ClientFiles, TlsDialer};
 
 /// Where the gateway listens, if nothing else does: the first of these.
 const LISTEN_PORTS: [u16; 4] = [8080, 8088, 8090, 4000];
@@ -89,20 +90,26 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
         && io::stdin().is_terminal()
         && io::stderr().is_terminal();
     let mut key_env = arguments.api_key_env.clone();
-    let mut servers = look_around(arguments)?;
+    let mut looked = look_around(&Wishes {
+        usual: &USUAL_PORTS.map(|port| format!("127.0.0.1:{port}")),
+        probe: &arguments.probe,
+        upstream: &arguments.upstream,
+        key_env: key_env.as_deref(),
+    })?;
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|key| !key.is_empty());
     let mut spare = apis::with_key(is_set);
     let is_alone = arguments.probe.is_empty() && arguments.upstream.is_empty();
-    if is_alone && let Some(api) = in_place_of_servers(&servers, &spare, key_env.as_deref()) {
+    if is_alone && let Some(api) = in_place_of_servers(&looked, &spare, key_env.as_deref()) {
         let KnownApi { title, variable, .. } = api;
         eprintln!("no server of models answers on this machine; {variable} is set: taking {title}");
-        servers.push(PlannedServer::of(api));
+        looked.servers.push(PlannedServer::of(api));
     }
+    let Looked { mut servers, closed } = looked;
     if may_ask {
         servers = ask(servers, &mut key_env)?;
     }
     if servers.is_empty() {
-        return Err(nothing_found(arguments));
+        return Err(nothing_found(arguments, &closed));
     }
     spare.retain(|api| servers.iter().all(|server| server.api != Some(api)));
     for KnownApi { title, variable, .. } in &spare {
@@ -134,147 +141,16 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
     told.map_err(|error| format!("the output cannot be written: {error}"))
 }
 
-/// The servers that answer, and those that are taken on trust.
-fn look_around(arguments: &InitArguments) -> Result<Vec<PlannedServer>, String> {
-    let mut servers = Vec::new();
-    let key_lines = key_lines(arguments.api_key_env.as_deref());
-    let usual = USUAL_PORTS.map(|port| format!("127.0.0.1:{port}"));
-    let places: Vec<(&str, bool)> = match arguments.probe.is_empty() {
-        true if arguments.upstream.is_empty() => usual.iter().map(|it| (&**it, false)).collect(),
-        _ => arguments.probe.iter().map(|it| (&**it, false)).collect(),
-    };
-    let trusted = arguments.upstream.iter().map(|it| (&**it, true));
-    for (text, trusted) in places.into_iter().chain(trusted) {
-        if let Some(api) = apis::at(text) {
-            let asked = match trusted {
-                true => Ok(format!("{text} is {}: it is taken without being asked", api.title)),
-                false => look_at_api(api, arguments.api_key_env.as_deref())
-                    .map_err(|why| format!("{text}: {why}; --upstream takes it without asking")),
-            };
-            let is_taken = asked.is_ok();
-            let (Ok(told) | Err(told)) = asked;
-            eprintln!("{}", escaped(&told));
-            servers.extend(is_taken.then(|| PlannedServer::of(api)));
-            continue;
-        }
-        let found = match located(text) {
-            Ok(located) => identify::look(located.place(&key_lines))
-                .map_err(|failure| format!("does not answer now: {failure}")),
-            Err(reason) if !trusted => return Err(format!("{text}: {reason}")),
-            Err(reason) => Err(format!("cannot be asked now: {reason}")),
-        };
-        // Who speaks HTTP on a usual port need not be a server of models.
-        let asked_for = trusted || !arguments.probe.is_empty();
-        match found {
-            Ok(found) if !asked_for && found.kind == ServerKind::Unknown => {}
-            Ok(found) => {
-                let title = found.kind.title();
-                let models = match &found.models[..] {
-                    [] => "no model yet".to_owned(),
-                    models => models.join(", "),
-                };
-                eprintln!("{}", escaped(&format!("found {title} on {text}: {models}")));
-                let written = text.to_owned();
-                servers.push(PlannedServer { written, found: Some(found), api: None });
-            }
-            Err(why) if trusted => {
-                eprintln!("{}", escaped(&format!("{text} {why}; it is taken as it is")));
-                servers.push(PlannedServer::unasked(text));
-            }
-            Err(why) if asked_for => eprintln!("{}", escaped(&format!("{text} {why}"))),
-            Err(_) => {}
-        }
-    }
-    Ok(servers)
-}
-
 /// The API to begin with where no server was found: the first whose key is here. With `--api-key-env` it is
-/// the one of that variable.
+/// the one of that variable. Where a server lets nobody in, that may be the one that is meant, and an API costs money.
 fn in_place_of_servers(
-    servers: &[PlannedServer],
+    looked: &Looked,
     set: &[&'static KnownApi],
     key_env: Option<&str>,
 ) -> Option<&'static KnownApi> {
     let is_meant = |api: &&&'static KnownApi| key_env.is_none_or(|name| name == api.variable);
-    set.iter().find(is_meant).copied().filter(|_| servers.is_empty())
-}
-
-/// Asks an API for its models: what it says of the key. An error: why it has not answered.
-fn look_at_api(api: &KnownApi, key_env: Option<&str>) -> Result<String, String> {
-    let (url, title) = (api.url(), api.title);
-    let located = located(&url)?;
-    let variable = key_env.unwrap_or(api.variable);
-    let key_lines = key_of(variable).map(|key| api.key_lines(&key)).unwrap_or_default();
-    let says = match located.place(&key_lines).get(api.list) {
-        Ok(_) | Err(AskFailure::TooLong) if key_lines.is_empty() => "no key was sent".to_owned(),
-        Ok(_) | Err(AskFailure::TooLong) => format!("it takes the key in {variable}"),
-        Err(AskFailure::Status(status)) if key_lines.is_empty() => {
-            format!("it says {status} without a key; {variable} is not set here")
-        }
-        Err(AskFailure::Status(status)) => format!("it says {status} to the key in {variable}"),
-        Err(failure) => return Err(failure.to_string()),
-    };
-    Ok(format!("found {title} on {url}: {says}"))
-}
-
-/// Where a server is, and how it is dialled.
-struct Located {
-    address: SocketAddr,
-    tls: Option<TlsDialer>,
-    /// What `Host` says.
-    host: String,
-    /// In front of every path.
-    base: String,
-}
-
-impl Located {
-    /// Whom to ask, with these lines in the head.
-    fn place<'a>(&'a self, key_lines: &'a str) -> ServerPlace<'a> {
-        ServerPlace {
-            address: self.address,
-            tls: self.tls.as_ref(),
-            host: &self.host,
-            base: &self.base,
-            key_lines,
-            rules: None,
-        }
-    }
-}
-
-/// What a server's text says. An error is a sentence.
-fn located(text: &str) -> Result<Located, String> {
-    let (sealed, rest) = match text.split_once("://") {
-        None => (false, text),
-        Some(("http", rest)) => (false, rest),
-        Some(("https", rest)) => (true, rest),
-        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
-    };
-    let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let with_port = match authority.rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => authority.to_owned(),
-        _ => format!("{authority}:{}", if sealed { 443 } else { 80 }),
-    };
-    let mut addresses = with_port.to_socket_addrs().map_err(|error| error.to_string())?;
-    let address = addresses.next().ok_or("the name has no address")?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let tls = sealed.then(|| ClientFiles::default().dialer(&with_port, now)).transpose()?;
-    let base = base.trim_end_matches('/').to_owned();
-    Ok(Located { address, tls, host: authority.to_owned(), base })
-}
-
-/// The lines of a head that carry the key in this variable.
-pub(super) fn key_lines(variable: Option<&str>) -> String {
-    match variable.and_then(key_of) {
-        Some(key) => format!("Authorization: Bearer {key}\r\nx-api-key: {key}\r\n"),
-        None => String::new(),
-    }
-}
-
-/// The key in this variable, if it can stand in a head.
-fn key_of(variable: &str) -> Option<String> {
-    let is_plain =
-        |key: &String| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    std::env::var(variable).ok().filter(is_plain)
+    let is_nobody_here = looked.servers.is_empty() && looked.closed.is_empty();
+    set.iter().find(is_meant).copied().filter(|_| is_nobody_here)
 }
 
 /// Asks a person which servers to take.
@@ -312,17 +188,22 @@ fn answer(question: &str) -> Result<String, String> {
     Ok(line.trim().to_owned())
 }
 
-fn nothing_found(arguments: &InitArguments) -> String {
+fn nothing_found(arguments: &InitArguments, closed: &[String]) -> String {
     let ports = USUAL_PORTS.map(|port| port.to_string()).join(", ");
-    match arguments.probe.is_empty() {
-        true => format!(
+    match (arguments.probe.is_empty(), closed) {
+        (false, _) => {
+            "no server of models answers there; --upstream takes one that is not running".into()
+        }
+        (true, []) => format!(
             "no server of models answers on this machine (ports {ports}): start one, name one with \
              --upstream host:port, or set the variable of an API's key (OPENAI_API_KEY, \
              ANTHROPIC_API_KEY, …)"
         ),
-        false => {
-            "no server of models answers there; --upstream takes one that is not running".into()
-        }
+        (true, [first, ..]) => format!(
+            "no server of models is known on this machine: if the one on {first} is yours, \
+             --probe {first} --api-key-env NAME takes it; an API that is paid for is taken with \
+             --upstream https://api.openai.com or the like"
+        ),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | TGI | `/info` has `model_id`, and `max_concurrent_requests` or `docker_label` |
 //! | LM Studio | `/api/v0/models` is a list whose elements have a `publisher` |
 //! | SGLang | `/get_model_info` has a `model_path` |
+//! | vLLM, SGLang behind a key | a 401 as APIs say it, and `/metrics` with names like `vllm:…`, `sglang:…` |
 //! | another one with OpenAI's API | `/v1/models` is a list |
 //!
 //! * A port number is no evidence. It only says where to ask.
@@ -84,8 +85,10 @@ pub struct FoundServer {
     pub health: Option<&'static str>,
     /// It takes Anthropic's messages itself.
     pub takes_messages: bool,
-    /// It has asked for a key.
+    /// It has asked for a key, or lets nobody in.
     pub wants_key: bool,
+    /// It has asked for a key as APIs do, and not as pages for people do.
+    pub wants_bearer: bool,
 }
 
 /// Who is asked.
@@ -107,15 +110,21 @@ pub struct ServerPlace<'a> {
 /// Looks who listens on `address`. An error: nobody, or nobody who answers by HTTP. Whoever has said nothing to
 /// the first question is not asked the others.
 pub fn look(place: ServerPlace<'_>) -> Result<FoundServer, AskFailure> {
-    let listed = place.get("/v1/models");
-    match listed {
-        Ok(_) | Err(AskFailure::Status(_) | AskFailure::TooLong) => {}
-        Err(failure) => return Err(failure),
-    }
-    let wants_key = matches!(listed, Err(AskFailure::Status(401 | 403)));
-    let models = listed.as_ref().ok().and_then(|text| listing::read(text).ok());
+    let path = place.path("/v1/models");
+    let answer = place.ask(&path, TIMEOUT).begin()?;
+    let (status, challenge) = (answer.status, answer.field("www-authenticate"));
+    let text = match (status, answer.document(ANSWER_BYTES_MAX)) {
+        (_, Ok(text)) => text,
+        (200, Err(failure)) if failure != AskFailure::TooLong => return Err(failure),
+        (_, Err(_)) => Vec::new(),
+    };
+    let wants_bearer = status == 401 && is_said_by_an_api(challenge.as_deref(), &text);
+    let models = Some(text).filter(|_| status == 200).and_then(|text| listing::read(&text).ok());
     let owner = models.as_ref().and_then(|models| Some(models.first()?.owned_by.clone()));
-    let kind = kind_of(place, owner.as_deref(), models.is_some());
+    let kind = match kind_of(place, owner.as_deref(), models.is_some()) {
+        ServerKind::Unknown if wants_bearer => kind_of_closed(place),
+        kind => kind,
+    };
     let models = models.unwrap_or_default();
     let mut models: Vec<String> = models.into_iter().map(|model| model.id).collect();
     if models.is_empty() {
@@ -130,8 +139,36 @@ pub fn look(place: ServerPlace<'_>) -> Result<FoundServer, AskFailure> {
         // LM Studio answers every path with 200.
         health: Some(health).filter(|_| kind != ServerKind::LmStudio).filter(is_well),
         takes_messages: takes_messages(place),
-        wants_key,
+        wants_key: matches!(status, 401 | 403),
+        wants_bearer,
     })
+}
+
+/// Whether a 401 is that of an API: in JSON, or for a `Bearer`. Frameworks for pages add the path to it.
+fn is_said_by_an_api(challenge: Option<&str>, text: &[u8]) -> bool {
+    match challenge {
+        Some(challenge) => {
+            challenge.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))
+        }
+        None => {
+            let said: Value = serde_json::from_slice(text).unwrap_or_default();
+            said.get("error").is_some() && said.get("path").is_none()
+        }
+    }
+}
+
+/// What a server that keeps its API closed has beside it: the metrics of vLLM and SGLang are open.
+fn kind_of_closed(place: ServerPlace<'_>) -> ServerKind {
+    let metrics = place.get("/metrics").unwrap_or_default();
+    let metrics = String::from_utf8_lossy(&metrics);
+    let has = |prefix: &str| metrics.lines().any(|line| line.starts_with(prefix));
+    if has("vllm:") {
+        ServerKind::Vllm
+    } else if has("sglang:") {
+        ServerKind::Sglang
+    } else {
+        ServerKind::Unknown
+    }
 }
 
 /// By what it says.

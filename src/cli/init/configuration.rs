@@ -22,6 +22,11 @@ pub struct PlannedServer {
 }
 
 impl PlannedServer {
+    /// One that has answered.
+    pub fn found(written: &str, found: FoundServer) -> PlannedServer {
+        PlannedServer { written: written.to_owned(), found: Some(found), api: None }
+    }
+
     /// One that nobody has asked.
     pub fn unasked(written: &str) -> PlannedServer {
         match apis::at(written) {

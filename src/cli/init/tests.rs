@@ -1,7 +1,14 @@
-//! Which APIs are known, and what is written for them.
+//! Which servers are found, which APIs are known, and what is written for them.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use super::configuration::{Plan, PlannedServer};
-use super::{apis, clients, in_place_of_servers, located};
+use super::looking::{Looked, Wishes, look_around};
+use super::places::located;
+use super::{apis, clients, in_place_of_servers};
 use crate::config::{self, Environment};
 
 fn plan(servers: &[&str]) -> Plan {
@@ -13,6 +20,49 @@ fn plan(servers: &[&str]) -> Plan {
         spare: Vec::new(),
     }
 }
+
+/// What a server says to this path, with these further lines in the head, or 404.
+type Documents = &'static [(&'static str, u16, &'static str, &'static str)];
+
+/// A server with these documents, and the heads that it was sent.
+fn server(documents: Documents) -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&heads);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            let found = documents.iter().find(|(known, ..)| *known == path);
+            let (_, status, lines, body) = found.unwrap_or(&("", 404, "", "{}"));
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status} X\r\n{lines}Content-Length: {length}");
+            noted.lock().expect("no test panics with it").push(request);
+            let _ = write!(stream, "{head}\r\nConnection: close\r\n\r\n{body}");
+        }
+    });
+    (address, heads)
+}
+
+/// What is found where these are the usual places.
+fn found_on(usual: &[SocketAddr], key_env: Option<&str>) -> Looked {
+    let usual: Vec<String> = usual.iter().map(ToString::to_string).collect();
+    let wishes = Wishes { usual: &usual, probe: &[], upstream: &[], key_env };
+    look_around(&wishes).expect("each place is one")
+}
+
+/// vLLM with `--api-key`: its API is closed, and its metrics are open.
+const CLOSED_VLLM: Documents = &[
+    ("/v1/models", 401, "Content-Type: application/json\r\n", r#"{"error":"Unauthorized"}"#),
+    ("/metrics", 200, "", "# TYPE x gauge\nvllm:num_requests_running{engine=\"0\"} 0.0\n"),
+    ("/health", 200, "", ""),
+];
+
+const FRAMEWORK: Documents =
+    &[("/v1/models", 401, "", r#"{"status":401,"error":"Unauthorized","path":"/v1/models"}"#)];
 
 /// What `check` would say: a key is set, and the names need no address.
 fn accepted(text: &str) {
@@ -81,13 +131,19 @@ fn several_apis_are_told_apart_by_the_models_names() {
 #[test]
 fn an_api_with_a_key_stands_in_for_servers_or_beside_them_as_a_comment() {
     let set = apis::with_key(|name| ["ANTHROPIC_API_KEY", "GROQ_API_KEY"].contains(&name));
-    let name = |key_env| in_place_of_servers(&[], &set, key_env).map(|api| api.name);
+    let nobody = Looked::default();
+    let name = |key_env| in_place_of_servers(&nobody, &set, key_env).map(|api| api.name);
     assert_eq!(name(None), Some("anthropic"));
     assert_eq!(name(Some("GROQ_API_KEY")), Some("groq"));
     // It is the key of somebody else.
     assert_eq!(name(Some("MY_KEY")), None);
-    let servers = [PlannedServer::unasked("127.0.0.1:8000")];
-    assert_eq!(in_place_of_servers(&servers, &set, None), None);
+    let servers = vec![PlannedServer::unasked("127.0.0.1:8000")];
+    let looked = Looked { servers, ..Looked::default() };
+    assert_eq!(in_place_of_servers(&looked, &set, None), None);
+    // It may be the one that is meant, and the API costs money.
+    let closed = vec!["127.0.0.1:8000".to_owned()];
+    let looked = Looked { closed, ..Looked::default() };
+    assert_eq!(in_place_of_servers(&looked, &set, None), None);
 
     let beside = Plan { spare: apis::with_key(|_| true), ..plan(&["127.0.0.1:8000"]) };
     let text = beside.text();
@@ -125,4 +181,25 @@ fn a_place_is_http_or_https() {
     }
     let why = located("ftp://127.0.0.1").err();
     assert_eq!(why.as_deref(), Some("ftp:// is neither http:// nor https://"));
+}
+
+/// A vLLM with a key was not seen, and a paid API taken in its place.
+#[test]
+fn a_server_that_wants_a_key_is_one_and_what_may_be_one_is_told() {
+    let vllm = server(CLOSED_VLLM).0;
+    let another = server(&[("/v1/models", 401, "WWW-Authenticate: Bearer\r\n", "no")]).0;
+    // Pages for people, and a framework that closes every path.
+    let pages = server(&[("/v1/models", 403, "", "<html>Sign in</html>")]).0;
+    let basic = server(&[("/v1/models", 401, "WWW-Authenticate: Basic realm=\"x\"\r\n", "no")]).0;
+    let framework = server(FRAMEWORK).0;
+    let web = server(&[("/v1/models", 200, "", "<html>")]).0;
+    let looked = found_on(&[pages, vllm, basic, another, framework, web], None);
+    let servers = looked.servers.iter().map(|server| server.written.clone());
+    assert_eq!(Vec::from_iter(servers), [vllm, another].map(|it| it.to_string()));
+    assert_eq!(looked.closed, [pages, basic, framework].map(|it| it.to_string()));
+    let servers = looked.servers;
+    let text = Plan { servers, ..plan(&[]) }.text();
+    accepted(&text);
+    assert!(text.contains("\nname = \"vllm\"\n"), "{text}");
+    assert!(text.contains("# api_key = { env = \"VLLM_API_KEY\" }"), "{text}");
 }

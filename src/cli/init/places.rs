@@ -1,0 +1,52 @@
+//! Places: what the text of a server says of where it is.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::control::identify::ServerPlace;
+use crate::tls::{ClientFiles, TlsDialer};
+
+/// Where a server is, and how it is dialled.
+pub struct Located {
+    pub address: SocketAddr,
+    pub tls: Option<TlsDialer>,
+    /// What `Host` says.
+    host: String,
+    /// In front of every path.
+    pub base: String,
+}
+
+impl Located {
+    /// Whom to ask, with these lines in the head.
+    pub fn place<'a>(&'a self, key_lines: &'a str) -> ServerPlace<'a> {
+        ServerPlace {
+            address: self.address,
+            tls: self.tls.as_ref(),
+            host: &self.host,
+            base: &self.base,
+            key_lines,
+            rules: None,
+        }
+    }
+}
+
+/// What a server's text says. An error is a sentence.
+pub fn located(text: &str) -> Result<Located, String> {
+    let (sealed, rest) = match text.split_once("://") {
+        None => (false, text),
+        Some(("http", rest)) => (false, rest),
+        Some(("https", rest)) => (true, rest),
+        Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
+    };
+    let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let with_port = match authority.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => authority.to_owned(),
+        _ => format!("{authority}:{}", if sealed { 443 } else { 80 }),
+    };
+    let mut addresses = with_port.to_socket_addrs().map_err(|error| error.to_string())?;
+    let address = addresses.next().ok_or("the name has no address")?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let tls = sealed.then(|| ClientFiles::default().dialer(&with_port, now)).transpose()?;
+    let base = base.trim_end_matches('/').to_owned();
+    Ok(Located { address, tls, host: authority.to_owned(), base })
+}
