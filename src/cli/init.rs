@@ -52,7 +52,7 @@ pub struct InitArguments {
     /// Take this server whether or not it answers now: host:port or a URL
     #[arg(long, value_name = "SERVER")]
     pub upstream: Vec<String>,
-    /// The variable of the environment that the servers' key stands in
+    /// The variable that the key of the servers stands in; a known API has its own, unless it is the only one
     #[arg(long, value_name = "NAME")]
     pub api_key_env: Option<String>,
     /// Where the gateway listens [default: 127.0.0.1:8080, or another port if that is taken]
@@ -89,24 +89,24 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
         && arguments.upstream.is_empty()
         && io::stdin().is_terminal()
         && io::stderr().is_terminal();
-    let mut key_env = arguments.api_key_env.clone();
+    let key_env = arguments.api_key_env.as_deref();
     let mut looked = look_around(&Wishes {
         usual: &USUAL_PORTS.map(|port| format!("127.0.0.1:{port}")),
         probe: &arguments.probe,
         upstream: &arguments.upstream,
-        key_env: key_env.as_deref(),
+        key_env,
     })?;
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|key| !key.is_empty());
     let mut spare = apis::with_key(is_set);
     let is_alone = arguments.probe.is_empty() && arguments.upstream.is_empty();
-    if is_alone && let Some(api) = in_place_of_servers(&looked, &spare, key_env.as_deref()) {
+    if is_alone && let Some(api) = in_place_of_servers(&looked, &spare, key_env) {
         let KnownApi { title, variable, .. } = api;
         eprintln!("no server of models answers on this machine; {variable} is set: taking {title}");
-        looked.servers.push(PlannedServer::of(api));
+        looked.servers.push(PlannedServer::of(api, variable));
     }
     let Looked { mut servers, closed } = looked;
     if may_ask {
-        servers = ask(servers, &mut key_env)?;
+        servers = ask(servers, key_env)?;
     }
     if servers.is_empty() {
         return Err(nothing_found(arguments, &closed));
@@ -118,7 +118,6 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
     let plan = Plan {
         listen: free(arguments.listen, &LISTEN_PORTS)?,
         admin: free(arguments.admin_listen, &ADMIN_PORTS)?,
-        key_env,
         servers,
         spare,
     };
@@ -154,15 +153,12 @@ fn in_place_of_servers(
 }
 
 /// Asks a person which servers to take.
-fn ask(
-    mut found: Vec<PlannedServer>,
-    key_env: &mut Option<String>,
-) -> Result<Vec<PlannedServer>, String> {
+fn ask(mut found: Vec<PlannedServer>, key_env: Option<&str>) -> Result<Vec<PlannedServer>, String> {
     if found.is_empty() {
         eprintln!("No server of models was found on the usual ports of this machine.");
         let text = answer("Where is yours? (host:port or a URL) ")?;
         if !text.is_empty() {
-            found.push(PlannedServer::unasked(&text));
+            found.push(PlannedServer::at(&text, None, key_env));
         }
     } else {
         found.retain(|server| {
@@ -170,12 +166,14 @@ fn ask(
             !answer(&question).is_ok_and(|text| text.to_ascii_lowercase().starts_with('n'))
         });
     }
-    let wanted = found
-        .iter()
-        .any(|server| server.api.is_none() && server.found.as_ref().is_none_or(|it| it.wants_key));
-    if key_env.is_none() && wanted {
-        let name = answer("The variable that its key stands in? (empty: it needs none) ")?;
-        *key_env = Some(name).filter(|name| !name.is_empty());
+    for server in &mut found {
+        let may_want = server.found.as_ref().is_none_or(|it| it.wants_key);
+        if server.key_env.is_none() && may_want {
+            let place = &server.written;
+            let name =
+                answer(&format!("The variable of the key of {place}? (empty: it has none) "))?;
+            server.key_env = Some(name).filter(|name| !name.is_empty());
+        }
     }
     Ok(found)
 }
@@ -221,7 +219,7 @@ fn free(asked: Option<SocketAddr>, ports: &[u16]) -> Result<SocketAddr, String> 
 
 /// Checks what is about to be written, as `check` does. A key that is not set now is no mistake.
 fn checked(text: &str, plan: &Plan) -> Result<(), String> {
-    let names = plan.servers.iter().filter_map(|server| plan.variable_of(server));
+    let names = plan.servers.iter().filter_map(|server| server.key_env.as_deref());
     for name in BTreeSet::from_iter(names) {
         if std::env::var_os(name).is_some() {
             continue;

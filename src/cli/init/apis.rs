@@ -160,3 +160,8 @@ pub fn at(text: &str) -> Option<&'static KnownApi> {
 pub fn with_key(is_set: impl Fn(&str) -> bool) -> Vec<&'static KnownApi> {
     APIS.iter().filter(|api| is_set(api.variable)).collect()
 }
+
+/// The one whose key stands in this variable.
+pub fn with_variable(name: &str) -> Option<&'static KnownApi> {
+    APIS.iter().find(|api| api.variable == name)
+}

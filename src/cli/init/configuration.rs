@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use super::apis::{self, KnownApi};
+use super::apis::KnownApi;
 use crate::control::identify::{FoundServer, ServerKind};
 
 /// What stands for a model where none is known.
@@ -19,24 +19,20 @@ pub struct PlannedServer {
     pub found: Option<FoundServer>,
     /// Its host is known.
     pub api: Option<&'static KnownApi>,
+    /// The variable that its key stands in, where one is known.
+    pub key_env: Option<String>,
 }
 
 impl PlannedServer {
-    /// One that has answered.
-    pub fn found(written: &str, found: FoundServer) -> PlannedServer {
-        PlannedServer { written: written.to_owned(), found: Some(found), api: None }
+    /// One that is not known by its host; `found` is what it has answered.
+    pub fn at(written: &str, found: Option<FoundServer>, key_env: Option<&str>) -> PlannedServer {
+        let key_env = key_env.map(str::to_owned);
+        PlannedServer { written: written.to_owned(), found, api: None, key_env }
     }
 
-    /// One that nobody has asked.
-    pub fn unasked(written: &str) -> PlannedServer {
-        match apis::at(written) {
-            Some(api) => PlannedServer::of(api),
-            None => PlannedServer { written: written.to_owned(), found: None, api: None },
-        }
-    }
-
-    pub fn of(api: &'static KnownApi) -> PlannedServer {
-        PlannedServer { written: api.url(), found: None, api: Some(api) }
+    pub fn of(api: &'static KnownApi, key_env: &str) -> PlannedServer {
+        let key_env = Some(key_env.to_owned());
+        PlannedServer { written: api.url(), found: None, api: Some(api), key_env }
     }
 
     fn name(&self) -> &'static str {
@@ -63,8 +59,6 @@ impl PlannedServer {
 pub struct Plan {
     pub listen: SocketAddr,
     pub admin: SocketAddr,
-    /// The variable that the servers' key stands in.
-    pub key_env: Option<String>,
     /// At least one.
     pub servers: Vec<PlannedServer>,
     /// APIs whose key is here, as a comment.
@@ -88,11 +82,6 @@ impl Plan {
     pub fn model(&self) -> &str {
         let models = self.servers.iter().flat_map(|server| server.models());
         models.map(String::as_str).next().unwrap_or(NO_MODEL)
-    }
-
-    /// The variable that the key of this server stands in, where one is known.
-    pub fn variable_of<'p>(&'p self, server: &'p PlannedServer) -> Option<&'p str> {
-        self.key_env.as_deref().or(server.api.map(|api| api.variable))
     }
 
     /// The configuration.
@@ -188,7 +177,7 @@ impl Plan {
             writeln!(out, "{}", about_dialect(api))?;
             dialect(api, out)?;
         }
-        match self.variable_of(first) {
+        match &first.key_env {
             Some(name) => writeln!(
                 out,
                 "# Read from the environment when the gateway starts; clients need none.\n\

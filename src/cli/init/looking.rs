@@ -2,6 +2,9 @@
 //!
 //! * Who listens on a usual port is taken by evidence alone: what it answers, or that it wants a key as APIs do.
 //! * Whoever was named is taken as what it is, and with `--upstream` even if it does not answer.
+//! * A key goes to those who were named; on the usual ports to nobody but the one server that has asked for one.
+//! * The variable of a known API is its alone, wherever that is named; and it has no other's key, unless it is all
+//!   that was named.
 //!
 //! Absent on purpose: questions to a person. `init` asks them.
 
@@ -18,7 +21,7 @@ pub struct Wishes<'a> {
     pub usual: &'a [String],
     pub probe: &'a [String],
     pub upstream: &'a [String],
-    /// The variable that the servers' key stands in.
+    /// The variable that a key stands in: whose, [`key_of_place`] tells.
     pub key_env: Option<&'a str>,
 }
 
@@ -32,44 +35,94 @@ pub struct Looked {
 
 /// The servers that answer, and those that are taken on trust.
 pub fn look_around(wishes: &Wishes<'_>) -> Result<Looked, String> {
-    if wishes.probe.is_empty() && wishes.upstream.is_empty() {
+    let probed = wishes.probe.iter().map(|text| (text, false));
+    let places = probed.chain(wishes.upstream.iter().map(|text| (text, true)));
+    let places: Vec<(&str, bool)> = places.map(|(text, trusted)| (&**text, trusted)).collect();
+    if places.is_empty() {
         return Ok(look_usual(wishes.usual, wishes.key_env));
     }
-    let mut looked = Looked::default();
-    for text in wishes.probe {
-        looked.servers.extend(look_at(text, false, wishes.key_env)?);
+    let named: Vec<&str> = places.iter().map(|(text, _)| *text).collect();
+    let key_of = |text| key_of_place(text, &named, wishes.key_env);
+    if let Some(name) = wishes.key_env
+        && !named.iter().any(|text| key_of(text) == Some(name))
+    {
+        return Err(format!(
+            "{name} is the key of nobody: each of these APIs has a variable of its own"
+        ));
     }
-    for text in wishes.upstream {
-        looked.servers.extend(look_at(text, true, wishes.key_env)?);
+    let mut looked = Looked::default();
+    for (text, is_trusted) in places {
+        looked.servers.extend(look_at(text, is_trusted, key_of(text))?);
     }
     Ok(looked)
 }
 
+/// The variable of the key of one of the places that were named, if `said` is what a person says of keys.
+pub fn key_of_place<'a>(text: &str, named: &[&str], said: Option<&'a str>) -> Option<&'a str> {
+    let owner =
+        |name: &str| named.iter().find_map(|text| apis::at(text).filter(|it| it.variable == name));
+    match apis::at(text) {
+        Some(api) if named.len() > 1 => Some(api.variable),
+        Some(api) => said.or(Some(api.variable)),
+        None => said.filter(|name| owner(name).is_none()),
+    }
+}
+
 /// Looks where nobody has said that there is a server.
-fn look_usual(places: &[String], key_env: Option<&str>) -> Looked {
-    let mut looked = Looked::default();
+fn look_usual(places: &[String], said: Option<&str>) -> Looked {
+    let (mut found, mut closed) = (Vec::new(), Vec::new());
     for text in places {
-        let Ok(located) = located(text) else { continue };
-        let Ok(found) = identify::look(located.place(&key_lines(key_env))) else { continue };
-        if found.kind != ServerKind::Unknown || found.wants_bearer {
-            tell(&told(text, &found, key_env));
-            looked.servers.push(PlannedServer::found(text, found));
-        } else if found.wants_key {
+        let Some(server) = looked_at(text, None) else { continue };
+        if server.kind != ServerKind::Unknown || server.wants_bearer {
+            found.push(PlannedServer::at(text, Some(server), None));
+        } else if server.wants_key {
             tell(&format!("{text} lets nobody in without a key, and does not tell what it is"));
-            looked.closed.push(text.clone());
+            closed.push(text.clone());
         }
     }
-    looked
+    if let Some(name) = said {
+        give_key(name, &mut found);
+    }
+    for server in &found {
+        tell(&told(server));
+    }
+    Looked { servers: found, closed }
+}
+
+/// Whoever answers there.
+fn looked_at(text: &str, key_env: Option<&str>) -> Option<FoundServer> {
+    identify::look(located(text).ok()?.place(&key_lines(key_env))).ok()
+}
+
+/// Gives a key to the server that has asked for one. Where that may be another's, nobody gets it.
+fn give_key(name: &str, found: &mut [PlannedServer]) {
+    let nobody_is_here = found.is_empty();
+    let wants_key =
+        |server: &&mut PlannedServer| server.found.as_ref().is_some_and(|it| it.wants_key);
+    let mut asking = found.iter_mut().filter(wants_key);
+    let why = match (asking.next(), asking.next(), apis::with_variable(name)) {
+        (Some(server), None, None) => {
+            let again = looked_at(&server.written, Some(name));
+            *server = PlannedServer::at(&server.written, again.or(server.found.take()), Some(name));
+            return;
+        }
+        // What stands in for servers tells that itself.
+        _ if nobody_is_here => return,
+        (_, _, Some(api)) => format!("it is the key of {}", api.title),
+        (None, ..) => "no server asks for one".to_owned(),
+        (Some(_), ..) => "several servers ask for one".to_owned(),
+    };
+    tell(&format!("{name} is sent to nobody: {why}; --probe HOST:PORT says whose it is"));
 }
 
 /// Looks where somebody has said; `None`: there is nobody. Who is trusted is taken all the same.
-fn look_at(
+pub fn look_at(
     text: &str,
     is_trusted: bool,
     key_env: Option<&str>,
 ) -> Result<Option<PlannedServer>, String> {
     if let Some(api) = apis::at(text) {
-        return Ok(look_at_known(api, text, is_trusted, key_env));
+        return Ok(look_at_known(api, text, is_trusted, key_env.unwrap_or(api.variable)));
     }
     let found = match located(text) {
         Ok(located) => identify::look(located.place(&key_lines(key_env)))
@@ -77,31 +130,33 @@ fn look_at(
         Err(reason) if !is_trusted => return Err(format!("{text}: {reason}")),
         Err(reason) => Err(format!("cannot be asked now: {reason}")),
     };
-    Ok(match found {
-        Ok(found) => {
-            tell(&told(text, &found, key_env));
-            Some(PlannedServer::found(text, found))
-        }
-        Err(why) => {
-            let taken = if is_trusted { "; it is taken as it is" } else { "" };
-            tell(&format!("{text} {why}{taken}"));
-            is_trusted.then(|| PlannedServer::unasked(text))
-        }
-    })
+    let (found, why) = match found {
+        Ok(found) => (Some(found), String::new()),
+        Err(why) => (None, why),
+    };
+    let is_taken = is_trusted || found.is_some();
+    let server = PlannedServer::at(text, found, key_env);
+    match (&server.found, is_trusted) {
+        (Some(_), _) => tell(&told(&server)),
+        (None, true) => tell(&format!("{text} {why}; it is taken as it is")),
+        (None, false) => tell(&format!("{text} {why}")),
+    }
+    Ok(is_taken.then_some(server))
 }
 
 /// What a person reads of a server that answers.
-fn told(text: &str, found: &FoundServer, key_env: Option<&str>) -> String {
-    let title = found.kind.title();
-    let with = match (&found.models[..], key_env.filter(|name| key_of(name).is_some())) {
-        _ if !found.wants_key && found.models.is_empty() => "no model yet".to_owned(),
+fn told(server: &PlannedServer) -> String {
+    let Some(found) = &server.found else { return String::new() };
+    let key_env = server.key_env.as_deref().filter(|name| key_in(name).is_some());
+    let with = match (&found.models[..], key_env) {
         (_, Some(name)) if found.wants_key => format!("it refuses the key in {name}"),
         (_, None) if found.wants_key => {
             "it wants a key; --api-key-env NAME tells the variable that it stands in".to_owned()
         }
+        ([], _) => "no model yet".to_owned(),
         (models, _) => models.join(", "),
     };
-    format!("found {title} on {text}: {with}")
+    format!("found {} on {}: {with}", found.kind.title(), server.written)
 }
 
 /// A known API is asked where it is only probed, as that costs nothing but a list.
@@ -109,25 +164,24 @@ fn look_at_known(
     api: &'static KnownApi,
     text: &str,
     is_trusted: bool,
-    key_env: Option<&str>,
+    variable: &str,
 ) -> Option<PlannedServer> {
     let asked = match is_trusted {
         true => Ok(format!("{text} is {}: it is taken without being asked", api.title)),
-        false => ask_known(api, key_env)
+        false => ask_known(api, variable)
             .map_err(|why| format!("{text}: {why}; --upstream takes it without asking")),
     };
     let is_taken = asked.is_ok();
     let (Ok(told) | Err(told)) = asked;
     tell(&told);
-    is_taken.then(|| PlannedServer::of(api))
+    is_taken.then(|| PlannedServer::of(api, variable))
 }
 
 /// Asks an API for its models: what it says of the key. An error: why it has not answered.
-fn ask_known(api: &KnownApi, key_env: Option<&str>) -> Result<String, String> {
+fn ask_known(api: &KnownApi, variable: &str) -> Result<String, String> {
     let (url, title) = (api.url(), api.title);
     let located = located(&url)?;
-    let variable = key_env.unwrap_or(api.variable);
-    let key_lines = key_of(variable).map(|key| api.key_lines(&key)).unwrap_or_default();
+    let key_lines = key_in(variable).map(|key| api.key_lines(&key)).unwrap_or_default();
     let says = match located.place(&key_lines).get(api.list) {
         Ok(_) | Err(AskFailure::TooLong) if key_lines.is_empty() => "no key was sent".to_owned(),
         Ok(_) | Err(AskFailure::TooLong) => format!("it takes the key in {variable}"),
@@ -142,14 +196,14 @@ fn ask_known(api: &KnownApi, key_env: Option<&str>) -> Result<String, String> {
 
 /// The lines of a head that carry the key in this variable.
 fn key_lines(variable: Option<&str>) -> String {
-    match variable.and_then(key_of) {
+    match variable.and_then(key_in) {
         Some(key) => format!("Authorization: Bearer {key}\r\nx-api-key: {key}\r\n"),
         None => String::new(),
     }
 }
 
 /// The key in this variable, if it can stand in a head.
-fn key_of(variable: &str) -> Option<String> {
+fn key_in(variable: &str) -> Option<String> {
     let is_plain =
         |key: &String| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
     std::env::var(variable).ok().filter(is_plain)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::configuration::{Plan, PlannedServer};
-use super::looking::{Looked, Wishes, look_around};
+use super::looking::{Looked, Wishes, key_of_place, look_around};
 use super::places::located;
 use super::{apis, clients, in_place_of_servers};
 use crate::config::{self, Environment};
@@ -15,9 +15,16 @@ fn plan(servers: &[&str]) -> Plan {
     Plan {
         listen: ([127, 0, 0, 1], 8080).into(),
         admin: ([127, 0, 0, 1], 9090).into(),
-        key_env: None,
-        servers: servers.iter().map(|text| PlannedServer::unasked(text)).collect(),
+        servers: servers.iter().map(|text| unasked(text)).collect(),
         spare: Vec::new(),
+    }
+}
+
+/// One that was named and not asked.
+fn unasked(text: &str) -> PlannedServer {
+    match apis::at(text) {
+        Some(api) => PlannedServer::of(api, api.variable),
+        None => PlannedServer::at(text, None, None),
     }
 }
 
@@ -60,6 +67,10 @@ const CLOSED_VLLM: Documents = &[
     ("/metrics", 200, "", "# TYPE x gauge\nvllm:num_requests_running{engine=\"0\"} 0.0\n"),
     ("/health", 200, "", ""),
 ];
+
+/// A server that everybody may ask.
+const OPEN: Documents =
+    &[("/v1/models", 200, "", r#"{"object":"list","data":[{"id":"m","owned_by":"x"}]}"#)];
 
 const FRAMEWORK: Documents =
     &[("/v1/models", 401, "", r#"{"status":401,"error":"Unauthorized","path":"/v1/models"}"#)];
@@ -137,7 +148,7 @@ fn an_api_with_a_key_stands_in_for_servers_or_beside_them_as_a_comment() {
     assert_eq!(name(Some("GROQ_API_KEY")), Some("groq"));
     // It is the key of somebody else.
     assert_eq!(name(Some("MY_KEY")), None);
-    let servers = vec![PlannedServer::unasked("127.0.0.1:8000")];
+    let servers = vec![unasked("127.0.0.1:8000")];
     let looked = Looked { servers, ..Looked::default() };
     assert_eq!(in_place_of_servers(&looked, &set, None), None);
     // It may be the one that is meant, and the API costs money.
@@ -202,4 +213,73 @@ fn a_server_that_wants_a_key_is_one_and_what_may_be_one_is_told() {
     accepted(&text);
     assert!(text.contains("\nname = \"vllm\"\n"), "{text}");
     assert!(text.contains("# api_key = { env = \"VLLM_API_KEY\" }"), "{text}");
+}
+
+#[test]
+fn a_key_is_one_places_and_a_known_api_has_its_own() {
+    const OPENAI: &str = "https://api.openai.com/v1";
+    const CLAUDE: &str = "https://api.anthropic.com";
+    const HERE: &str = "127.0.0.1:8000";
+    for (named, said, keys) in [
+        (&[HERE][..], None, &[None][..]),
+        (&[HERE], Some("MY_KEY"), &[Some("MY_KEY")]),
+        (&[HERE, CLAUDE], Some("MY_KEY"), &[Some("MY_KEY"), Some("ANTHROPIC_API_KEY")]),
+        (&[CLAUDE], Some("MY_KEY"), &[Some("MY_KEY")]),
+        (&[CLAUDE], None, &[Some("ANTHROPIC_API_KEY")]),
+        // It is the one's, so it is not the other's.
+        (&[HERE, OPENAI], Some("OPENAI_API_KEY"), &[None, Some("OPENAI_API_KEY")]),
+        (
+            &[CLAUDE, OPENAI],
+            Some("OPENAI_API_KEY"),
+            &[Some("ANTHROPIC_API_KEY"), Some("OPENAI_API_KEY")],
+        ),
+        // A server here may have it where that API is not named.
+        (&[HERE], Some("OPENAI_API_KEY"), &[Some("OPENAI_API_KEY")]),
+    ] {
+        let found = named.iter().map(|text| key_of_place(text, named, said));
+        assert_eq!(Vec::from_iter(found), keys, "{named:?} {said:?}");
+    }
+    let upstream = [OPENAI, CLAUDE].map(str::to_owned);
+    let wishes = Wishes { usual: &[], probe: &[], upstream: &upstream, key_env: Some("MY_KEY") };
+    let why = look_around(&wishes).expect_err("nobody has it");
+    assert_eq!(why, "MY_KEY is the key of nobody: each of these APIs has a variable of its own");
+    let text = plan(&[HERE, CLAUDE]).text();
+    assert_eq!(text.matches("api_key = ").count(), 1, "{text}");
+}
+
+/// It was sent to everybody on a usual port, and written for everybody.
+#[test]
+fn a_key_is_sent_to_nobody_who_has_not_asked_for_one() {
+    // Cargo sets it: this key is no secret.
+    const KEY: &str = "CARGO_PKG_NAME";
+    assert_eq!(std::env::var(KEY).as_deref(), Ok("sluicegate"));
+    let (vllm, vllm_heads) = server(CLOSED_VLLM);
+    let (twin, twin_heads) = server(CLOSED_VLLM);
+    let (open, open_heads) = server(OPEN);
+    let with_key = |heads: &Mutex<Vec<String>>| {
+        let heads = std::mem::take(&mut *heads.lock().expect("no test panics with it"));
+        assert!(!heads.is_empty(), "it was asked");
+        heads.iter().filter(|head| head.contains("Bearer sluicegate")).count()
+    };
+    let keys = |looked: &Looked| -> Vec<Option<String>> {
+        looked.servers.iter().map(|server| server.key_env.clone()).collect()
+    };
+    // One wants it.
+    let looked = found_on(&[open, vllm], Some(KEY));
+    assert_eq!(keys(&looked), [None, Some(KEY.to_owned())]);
+    assert_eq!(with_key(&open_heads), 0);
+    assert!(with_key(&vllm_heads) > 0);
+    // Two do, so nobody knows whose it is.
+    let looked = found_on(&[open, vllm, twin], Some(KEY));
+    assert_eq!(keys(&looked), [None, None, None]);
+    assert_eq!([&open_heads, &vllm_heads, &twin_heads].map(|heads| with_key(heads)), [0, 0, 0]);
+    // It is OpenAI's, set or not.
+    let looked = found_on(&[open, vllm], Some("OPENAI_API_KEY"));
+    assert_eq!(keys(&looked), [None, None]);
+    // Whoever was named gets it.
+    let probe = [open.to_string()];
+    let wishes = Wishes { usual: &[], probe: &probe, upstream: &[], key_env: Some(KEY) };
+    let looked = look_around(&wishes).expect("it is a place");
+    assert_eq!(keys(&looked), [Some(KEY.to_owned())]);
+    assert!(with_key(&open_heads) > 0);
 }
