@@ -10,6 +10,7 @@
 //! | SGLang | `/get_model_info` has a `model_path` |
 //! | vLLM, SGLang behind a key | a 401 as APIs say it, and `/metrics` with names like `vllm:…`, `sglang:…` |
 //! | another one with OpenAI's API | `/v1/models` is a list |
+//! | a gateway of ours | `Via` of what it passes on, and the codes of its own errors |
 //!
 //! * A port number is no evidence. It only says where to ask.
 //! * Nothing is asked that makes a model work, or that changes anything.
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::config::snapshot::TlsDialer;
 use crate::control::client::{Ask, Whereabouts};
 pub use crate::control::client::{AskFailure, host_of};
+use crate::http::explained::hint;
 use crate::http::field_rules::FieldRules;
 use crate::http::path::base;
 use crate::service::listing;
@@ -142,6 +144,26 @@ pub fn look(place: ServerPlace<'_>) -> Result<FoundServer, AskFailure> {
         wants_key: matches!(status, 401 | 403),
         wants_bearer,
     })
+}
+
+/// Whether one of our gateways listens there. It is asked for a path that no server has: what it passes on tells it
+/// in `Via`, and its own error has a code that is explained.
+pub fn is_gateway(place: ServerPlace<'_>) -> bool {
+    let path = place.path("/sluicegate-discover");
+    let Ok(answer) = place.ask(&path, TIMEOUT).begin() else { return false };
+    let mut via = answer.fields("via").into_iter();
+    if via.any(|value| String::from_utf8_lossy(&value).split(',').any(is_our_hop)) {
+        return true;
+    }
+    let text = answer.document(ANSWER_BYTES_MAX).unwrap_or_default();
+    let said: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let error = &said["error"];
+    error["hint"].is_string() && error["code"].as_str().is_some_and(|it| !hint(it).is_empty())
+}
+
+/// Of a `Via`, `1.1 NAME`.
+fn is_our_hop(hop: &str) -> bool {
+    hop.split_ascii_whitespace().nth(1) == Some("sluicegate")
 }
 
 /// Whether a 401 is that of an API: in JSON, or for a `Bearer`. Frameworks for pages add the path to it.

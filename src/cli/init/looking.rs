@@ -1,6 +1,7 @@
 //! Looking for servers: where somebody says, or where they usually listen on this machine.
 //!
 //! * Who listens on a usual port is taken by evidence alone: what it answers, or that it wants a key as APIs do.
+//! * A running gateway on a usual port is none: a second one in front of it is seldom meant.
 //! * Whoever was named is taken as what it is, and with `--upstream` even if it does not answer.
 //! * A key goes to those who were named; on the usual ports to nobody but the one server that has asked for one.
 //! * The variable of a known API is its alone, wherever that is named; and it has no other's key, unless it is all
@@ -73,7 +74,10 @@ fn look_usual(places: &[String], said: Option<&str>) -> Looked {
     let (mut found, mut closed) = (Vec::new(), Vec::new());
     for text in places {
         let Some(server) = looked_at(text, None) else { continue };
-        if server.kind != ServerKind::Unknown || server.wants_bearer {
+        let is_one = server.kind != ServerKind::Unknown || server.wants_bearer;
+        if is_one && is_gateway(text) {
+            tell(&format!("{text} is a running sluicegate: it is left out"));
+        } else if is_one {
             found.push(PlannedServer::at(text, Some(server), None));
         } else if server.wants_key {
             tell(&format!("{text} lets nobody in without a key, and does not tell what it is"));
@@ -92,6 +96,11 @@ fn look_usual(places: &[String], said: Option<&str>) -> Looked {
 /// Whoever answers there.
 fn looked_at(text: &str, key_env: Option<&str>) -> Option<FoundServer> {
     identify::look(located(text).ok()?.place(&key_lines(key_env))).ok()
+}
+
+/// Whether it is the server that is to be in front of the others.
+fn is_gateway(text: &str) -> bool {
+    located(text).is_ok_and(|located| identify::is_gateway(located.place("")))
 }
 
 /// Gives a key to the server that has asked for one. Where that may be another's, nobody gets it.

@@ -72,6 +72,25 @@ const CLOSED_VLLM: Documents = &[
 const OPEN: Documents =
     &[("/v1/models", 200, "", r#"{"object":"list","data":[{"id":"m","owned_by":"x"}]}"#)];
 
+const MODELS: &str = r#"{"object":"list","data":[{"id":"m","owned_by":"vllm"}]}"#;
+
+/// A gateway that passes everything on.
+const RELAYS: Documents = &[
+    ("/v1/models", 200, "Via: 1.1 sluicegate\r\n", MODELS),
+    ("/sluicegate-discover", 404, "Via: 1.1 nginx, 1.1 sluicegate\r\n", "{}"),
+];
+
+/// A gateway that tells the models itself, and has no other path.
+const ANSWERS: Documents = &[
+    ("/v1/models", 200, "", MODELS),
+    (
+        "/sluicegate-discover",
+        404,
+        "",
+        r#"{"error":{"message":"x","type":"y","code":"no_route","hint":"z"}}"#,
+    ),
+];
+
 const FRAMEWORK: Documents =
     &[("/v1/models", 401, "", r#"{"status":401,"error":"Unauthorized","path":"/v1/models"}"#)];
 
@@ -282,4 +301,19 @@ fn a_key_is_sent_to_nobody_who_has_not_asked_for_one() {
     let looked = look_around(&wishes).expect("it is a place");
     assert_eq!(keys(&looked), [Some(KEY.to_owned())]);
     assert!(with_key(&open_heads) > 0);
+}
+
+#[test]
+fn a_running_gateway_is_no_server_of_models() {
+    let relays = server(RELAYS).0;
+    let answers = server(ANSWERS).0;
+    let server = server(OPEN).0;
+    let looked = found_on(&[relays, answers, server], None);
+    let servers = looked.servers.iter().map(|server| server.written.clone());
+    assert_eq!(Vec::from_iter(servers), [server.to_string()]);
+    assert!(looked.closed.is_empty());
+    // Whoever names it means it.
+    let probe = [relays.to_string()];
+    let wishes = Wishes { usual: &[], probe: &probe, upstream: &[], key_env: None };
+    assert_eq!(look_around(&wishes).expect("it is a place").servers.len(), 1);
 }
