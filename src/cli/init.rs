@@ -28,7 +28,7 @@ use self::apis::KnownApi;
 use self::configuration::{Plan, PlannedServer};
 use self::looking::{Looked, Wishes, look_around};
 use super::{Exit, complain};
-use crate::config::{self, Environment};
+use crate::config::{self, Environment, Problem};
 use crate::control::identify::USUAL_PORTS;
 use crate::escape::escaped_lines;
 use crate::files;
@@ -121,8 +121,13 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
         servers,
         spare,
     };
+    for name in plan.nameless() {
+        eprintln!("nobody knows what the models of {name} are called: write it into its route");
+    }
     let text = plan.text();
-    checked(&text, &plan)?;
+    for warning in checked(&text, &plan)? {
+        eprintln!("warning: {}", warning.in_file(&arguments.output));
+    }
     let guide = clients::guide(&plan, &arguments.output);
     let guide = escaped_lines(&guide);
     let told = match to_stdout {
@@ -217,8 +222,9 @@ fn free(asked: Option<SocketAddr>, ports: &[u16]) -> Result<SocketAddr, String> 
     }
 }
 
-/// Checks what is about to be written, as `check` does. A key that is not set now is no mistake.
-fn checked(text: &str, plan: &Plan) -> Result<(), String> {
+/// Checks what is about to be written, as `check` does, and tells its warnings. A key that is not set now is no
+/// mistake.
+fn checked(text: &str, plan: &Plan) -> Result<Vec<Problem>, String> {
     let names = plan.servers.iter().filter_map(|server| server.key_env.as_deref());
     for name in BTreeSet::from_iter(names) {
         if std::env::var_os(name).is_some() {
@@ -229,7 +235,7 @@ fn checked(text: &str, plan: &Plan) -> Result<(), String> {
     let variable = |name: &str| std::env::var(name).ok().or(Some("not-set-yet".to_owned()));
     let environment = Environment { variable, ..Environment::current() };
     match config::parse(text, &environment) {
-        Ok(_) => Ok(()),
+        Ok(loaded) => Ok(loaded.warnings),
         Err(problems) => {
             let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
             Err(told.join("\n"))

@@ -90,9 +90,8 @@ fn first_body(model: &str) -> String {
 
 /// What Claude Code wants besides.
 fn claude_needs(plan: &Plan) -> &'static str {
-    // The first server is asked where no other has the model.
-    let first = plan.servers.first().and_then(|server| server.api);
-    match first.is_none_or(|api| api.translate_to.is_some()) {
+    let asked = plan.of_others().and_then(|server| server.api);
+    match asked.is_none_or(|api| api.translate_to.is_some()) {
         true => "",
         false => "\n               (with translate_to = \"openai\" in its upstream)",
     }

@@ -65,7 +65,7 @@ pub struct Plan {
     pub spare: Vec<&'static KnownApi>,
 }
 
-/// Servers of one kind with the same models: one upstream.
+/// Servers that have the same, as far as anybody knows: one upstream.
 struct Group<'p> {
     name: String,
     servers: Vec<&'p PlannedServer>,
@@ -75,9 +75,57 @@ impl Group<'_> {
     fn first(&self) -> &PlannedServer {
         self.servers[0]
     }
+
+    /// Whether nobody knows what its models are called.
+    fn has_no_names(&self) -> bool {
+        let first = self.first();
+        first.models().is_empty() && first.api.and_then(pattern).is_none()
+    }
+
+    fn has(&self, server: &PlannedServer) -> bool {
+        let first = self.first();
+        let asked = |server: &PlannedServer| server.found.is_some();
+        // Of one that does not answer nobody knows what it has. An `https` that is not known is somebody's API, with
+        // models of its own; the others are taken for replicas.
+        let is_replica =
+            asked(server) || server.api.is_none() && !is_sealed(server) && !is_sealed(first);
+        is_replica
+            && asked(first) == asked(server)
+            && (first.kind(), first.models()) == (server.kind(), server.models())
+            && (first.api, &first.key_env) == (server.api, &server.key_env)
+    }
+}
+
+fn is_sealed(server: &PlannedServer) -> bool {
+    server.written.starts_with("https://")
+}
+
+/// Which group every other model is asked of: the first, unless its models are known by name and those of another
+/// are not. What was meant for a server of one's own goes to no API for that.
+fn of_others(groups: &[Group<'_>]) -> usize {
+    let begins_with_api = groups.first().is_some_and(|group| group.first().api.is_some());
+    let may_be = |group: &Group<'_>| {
+        group.has_no_names() && (begins_with_api || group.first().api.is_none())
+    };
+    groups.iter().position(may_be).unwrap_or(0)
 }
 
 impl Plan {
+    /// The server that is asked for every model that no other is known to have.
+    pub fn of_others(&self) -> Option<&PlannedServer> {
+        let groups = self.groups();
+        groups.get(of_others(&groups)).map(|group| group.servers[0])
+    }
+
+    /// The upstreams that no request reaches before somebody writes down what their models are called.
+    pub fn nameless(&self) -> Vec<String> {
+        let groups = self.groups();
+        let names = names(&groups);
+        let is_reached = |index: usize| !names[index].is_empty() || index == of_others(&groups);
+        let unreached = groups.iter().enumerate().filter(|(index, _)| !is_reached(*index));
+        unreached.map(|(_, group)| group.name.clone()).collect()
+    }
+
     /// The model to begin with.
     pub fn model(&self) -> &str {
         let models = self.servers.iter().flat_map(|server| server.models());
@@ -96,13 +144,7 @@ impl Plan {
     fn groups(&self) -> Vec<Group<'_>> {
         let mut groups: Vec<Group<'_>> = Vec::new();
         for server in &self.servers {
-            let same = |group: &&mut Group<'_>| {
-                let first = group.first();
-                // Of one that does not answer nobody knows what it has.
-                server.found.is_some()
-                    && (first.kind(), first.models()) == (server.kind(), server.models())
-            };
-            match groups.iter_mut().find(same) {
+            match groups.iter_mut().find(|group| group.has(server)) {
                 Some(group) => group.servers.push(server),
                 None => {
                     let name = server.name();
@@ -226,7 +268,7 @@ fn spare(api: &KnownApi, out: &mut String) -> std::fmt::Result {
     let KnownApi { title, name, variable, .. } = api;
     let mut text = format!("[[upstream]]\nname = \"{name}\"\nendpoints = [\"{}\"]\n", api.url());
     dialect(api, &mut text)?;
-    let model = pattern(api).unwrap_or_else(|| format!("\"MODEL-of-{name}\""));
+    let model = pattern(api).unwrap_or_else(|| placeholder(name));
     write!(
         text,
         "api_key = {{ env = \"{variable}\" }}\n[[route]]\npath = \"/v1/*\"\n\
@@ -275,6 +317,19 @@ fn routes(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
+/// What a `when` of each group asks for. The first server with a model has it.
+fn names(groups: &[Group<'_>]) -> Vec<Vec<String>> {
+    let mut told = BTreeSet::new();
+    let of_group = |group: &Group<'_>| {
+        let models = group.first().models().iter().filter(|model| is_plain(model));
+        let models = models.filter(|model| told.insert(model.to_string()));
+        let mut models: Vec<_> = models.map(|model| format!("{model:?}")).collect();
+        models.extend(group.first().api.and_then(pattern));
+        models
+    };
+    groups.iter().map(of_group).collect()
+}
+
 /// Where several upstreams are, the model says which one is meant.
 fn by_model(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
     write!(
@@ -283,27 +338,29 @@ fn by_model(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
          [[route]]\npath = \"/v1/models\"\nmodels = \"all\"\n\
          \n[[route]]\npath = \"/v1/models/*\"\nmodels = \"all\"\n"
     )?;
-    let mut told = BTreeSet::new();
-    for group in groups {
-        let models = group.first().models().iter().filter(|model| is_plain(model));
-        // The first server with a model has it.
-        let models = models.filter(|model| told.insert(model.as_str()));
-        let mut models: Vec<_> = models.map(|model| format!("{model:?}")).collect();
-        models.extend(group.first().api.and_then(pattern));
-        if !models.is_empty() {
-            write!(
-                out,
-                "\n[[route]]\npath = \"/v1/*\"\nwhen = {{ model = [{}] }}\nupstream = \"{}\"\n",
-                models.join(", "),
-                group.name
-            )?;
-        }
+    let others = of_others(groups);
+    for (index, (group, names)) in groups.iter().zip(names(groups)).enumerate() {
+        let (comment, names) = match names.is_empty() {
+            false => ("", names.join(", ")),
+            true if index == others => continue,
+            true => ("\n# Write what its models are called.", placeholder(&group.name)),
+        };
+        write!(
+            out,
+            "{comment}\n[[route]]\npath = \"/v1/*\"\nwhen = {{ model = [{names}] }}\nupstream = \"{}\"\n",
+            group.name
+        )?;
     }
     write!(
         out,
         "\n# Every other model.\n[[route]]\npath = \"/v1/*\"\nupstream = \"{}\"\n",
-        groups[0].name
+        groups[others].name
     )
+}
+
+/// Stands for names that somebody else knows: a pattern, so that no list of models has it.
+fn placeholder(name: &str) -> String {
+    format!("\"MODEL-of-{name}*\"")
 }
 
 /// A name that stands for itself in a `when`.

@@ -11,7 +11,7 @@
 
 use super::apis::{self, KnownApi};
 use super::configuration::PlannedServer;
-use super::places::located;
+use super::places::{self, located};
 use crate::control::identify::{self, AskFailure, FoundServer, ServerKind};
 use crate::escape::escaped;
 
@@ -36,9 +36,7 @@ pub struct Looked {
 
 /// The servers that answer, and those that are taken on trust.
 pub fn look_around(wishes: &Wishes<'_>) -> Result<Looked, String> {
-    let probed = wishes.probe.iter().map(|text| (text, false));
-    let places = probed.chain(wishes.upstream.iter().map(|text| (text, true)));
-    let places: Vec<(&str, bool)> = places.map(|(text, trusted)| (&**text, trusted)).collect();
+    let places = named(wishes);
     if places.is_empty() {
         return Ok(look_usual(wishes.usual, wishes.key_env));
     }
@@ -56,6 +54,26 @@ pub fn look_around(wishes: &Wishes<'_>) -> Result<Looked, String> {
         looked.servers.extend(look_at(text, is_trusted, key_of(text))?);
     }
     Ok(looked)
+}
+
+/// The places that were named, each once, and whether it is taken on trust.
+fn named<'a>(wishes: &Wishes<'a>) -> Vec<(&'a str, bool)> {
+    let probed = wishes.probe.iter().map(|text| (&**text, false));
+    let mut places: Vec<(&str, bool)> = Vec::new();
+    for (text, trusted) in probed.chain(wishes.upstream.iter().map(|text| (&**text, true))) {
+        let is_same = |known: &str| match (apis::at(known), apis::at(text)) {
+            (None, None) => places::is_same(known, text),
+            (known, api) => known == api,
+        };
+        match places.iter_mut().find(|(known, _)| is_same(known)) {
+            Some((known, is_trusted)) => {
+                tell(&format!("{text} is the same place as {known}: it is taken once"));
+                *is_trusted |= trusted;
+            }
+            None => places.push((text, trusted)),
+        }
+    }
+    places
 }
 
 /// The variable of the key of one of the places that were named, if `said` is what a person says of keys.

@@ -6,6 +6,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::control::identify::ServerPlace;
 use crate::tls::{ClientFiles, TlsDialer};
 
+/// Whether these texts name the same place. Nobody is asked for the addresses of a name, but what every machine calls
+/// itself is known.
+pub fn is_same(one: &str, other: &str) -> bool {
+    identity(one) == identity(other)
+}
+
+/// Scheme, authority with its port, and base without its version.
+fn identity(text: &str) -> (bool, String, &str) {
+    let rest = text.strip_prefix("https://");
+    let sealed = rest.is_some();
+    let rest = rest.unwrap_or_else(|| text.strip_prefix("http://").unwrap_or(text));
+    let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let base = base.trim_end_matches('/');
+    let authority = with_port(&authority.to_ascii_lowercase(), sealed);
+    let authority = match authority.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => authority,
+    };
+    (sealed, authority, base.strip_suffix("/v1").unwrap_or(base))
+}
+
+fn with_port(authority: &str, sealed: bool) -> String {
+    match authority.rsplit_once(':') {
+        Some((_, port)) if !port.ends_with(']') => authority.to_owned(),
+        _ => format!("{authority}:{}", if sealed { 443 } else { 80 }),
+    }
+}
+
 /// Where a server is, and how it is dialled.
 pub struct Located {
     pub address: SocketAddr,
@@ -39,10 +67,7 @@ pub fn located(text: &str) -> Result<Located, String> {
         Some((scheme, _)) => return Err(format!("{scheme}:// is neither http:// nor https://")),
     };
     let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let with_port = match authority.rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => authority.to_owned(),
-        _ => format!("{authority}:{}", if sealed { 443 } else { 80 }),
-    };
+    let with_port = with_port(authority, sealed);
     let mut addresses = with_port.to_socket_addrs().map_err(|error| error.to_string())?;
     let address = addresses.next().ok_or("the name has no address")?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -100,7 +100,29 @@ fn accepted(text: &str) {
     let environment = Environment { variable, ..Environment::current() };
     let text = text.replace("https://", "https://127.0.0.1/");
     let read = config::parse(&text, &environment);
-    assert!(read.is_ok(), "{:?}\n{text}", read.err());
+    match read {
+        Ok(loaded) => assert_eq!(loaded.warnings, [], "{text}"),
+        Err(problems) => panic!("{problems:?}\n{text}"),
+    }
+}
+
+/// Where a request for this model goes, by the routes as they are written: those of `/v1/*`.
+fn leads(text: &str, model: &str) -> String {
+    let routes =
+        text.split("\n[[route]]\n").skip(1).filter(|it| it.starts_with("path = \"/v1/*\""));
+    for route in routes {
+        let value = |key: &str| route.lines().find_map(|line| line.strip_prefix(key));
+        let takes = |pattern: &str| match pattern.strip_suffix('*') {
+            Some(begin) => model.starts_with(begin),
+            None => model == pattern,
+        };
+        let when = value("when = { model = [").map(|it| it.trim_end_matches("] }"));
+        let patterns = when.map(|it| it.split(", ").map(|it| it.trim_matches('"')));
+        if patterns.is_none_or(|mut patterns| patterns.any(takes)) {
+            return value("upstream = ").expect("it leads somewhere").replace('"', "");
+        }
+    }
+    panic!("nowhere: {text}");
 }
 
 #[test]
@@ -316,4 +338,62 @@ fn a_running_gateway_is_no_server_of_models() {
     let probe = [relays.to_string()];
     let wishes = Wishes { usual: &[], probe: &probe, upstream: &[], key_env: None };
     assert_eq!(look_around(&wishes).expect("it is a place").servers.len(), 1);
+}
+
+/// All requests went to the first, and the others had no route.
+#[test]
+fn every_upstream_is_reached() {
+    // What nobody has asked may be replicas.
+    let text = plan(&["10.0.0.1:8000", "http://10.0.0.2:8000"]).text();
+    accepted(&text);
+    assert!(text.contains("endpoints = [\"10.0.0.1:8000\", \"http://10.0.0.2:8000\"]"), "{text}");
+    for (servers, nameless, routes) in [
+        (
+            &["https://openrouter.ai", "https://api.groq.com"][..],
+            &["groq"][..],
+            &[("m", "openrouter"), ("MODEL-of-groq", "groq")][..],
+        ),
+        // What nobody knows goes where nobody knows the names.
+        (
+            &["https://api.anthropic.com", "https://openrouter.ai"],
+            &[],
+            &[("claude-1", "anthropic"), ("m", "openrouter")],
+        ),
+        // What was meant for a server here goes to no API.
+        (&["127.0.0.1:8000", "https://api.groq.com"], &["groq"], &[("m", "models")]),
+        // Nor do two APIs share what only one of them has.
+        (&["https://one.invalid/v1", "https://two.invalid/v1"], &["models-2"], &[("m", "models")]),
+    ] {
+        let plan = plan(servers);
+        let text = plan.text();
+        accepted(&text);
+        assert_eq!(plan.nameless(), nameless, "{text}");
+        for (model, upstream) in routes {
+            assert_eq!(leads(&text, model), *upstream, "{model}\n{text}");
+        }
+    }
+    let (up, down) = (server(OPEN).0, unasked("127.0.0.1:1"));
+    let found = found_on(&[up], None).servers.into_iter().chain([down]).collect();
+    let plan = Plan { servers: found, ..plan(&[]) };
+    let text = plan.text();
+    accepted(&text);
+    assert_eq!([leads(&text, "m"), leads(&text, "other")], ["models", "models-2"], "{text}");
+}
+
+#[test]
+fn a_place_that_is_named_twice_is_taken_once() {
+    let probe = ["127.0.0.1:1".to_owned()];
+    let upstream = [
+        "localhost:1",
+        "http://127.0.0.1:1/v1/",
+        "127.0.0.2:1",
+        "https://api.openai.com",
+        "https://api.openai.com/v1",
+    ];
+    let upstream = upstream.map(str::to_owned);
+    let wishes = Wishes { usual: &[], probe: &probe, upstream: &upstream, key_env: None };
+    let servers = look_around(&wishes).expect("places").servers;
+    let servers = servers.iter().map(|server| &*server.written);
+    let expected = ["127.0.0.1:1", "127.0.0.2:1", "https://api.openai.com/v1"];
+    assert_eq!(Vec::from_iter(servers), expected);
 }
