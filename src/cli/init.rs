@@ -26,7 +26,7 @@ use clap::Args;
 
 use self::apis::KnownApi;
 use self::configuration::{Plan, PlannedServer};
-use self::looking::{Looked, Wishes, look_around};
+use self::looking::{Looked, Wishes, look_around, look_at};
 use super::{Exit, complain};
 use crate::config::{self, Environment, Problem};
 use crate::control::identify::USUAL_PORTS;
@@ -106,7 +106,7 @@ fn init(arguments: &InitArguments) -> Result<(), String> {
     }
     let Looked { mut servers, closed } = looked;
     if may_ask {
-        servers = ask(servers, key_env)?;
+        servers = ask(servers, key_env, &mut answer)?;
     }
     if servers.is_empty() {
         return Err(nothing_found(arguments, &closed));
@@ -157,13 +157,18 @@ fn in_place_of_servers(
     set.iter().find(is_meant).copied().filter(|_| is_nobody_here)
 }
 
-/// Asks a person which servers to take.
-fn ask(mut found: Vec<PlannedServer>, key_env: Option<&str>) -> Result<Vec<PlannedServer>, String> {
+/// Asks a person which servers to take, by this way to put a question. What is answered is looked at as what
+/// `--upstream` names.
+fn ask(
+    mut found: Vec<PlannedServer>,
+    key_env: Option<&str>,
+    answer: &mut dyn FnMut(&str) -> Result<String, String>,
+) -> Result<Vec<PlannedServer>, String> {
     if found.is_empty() {
         eprintln!("No server of models was found on the usual ports of this machine.");
         let text = answer("Where is yours? (host:port or a URL) ")?;
         if !text.is_empty() {
-            found.push(PlannedServer::at(&text, None, key_env));
+            found.extend(look_at(&text, true, key_env)?);
         }
     } else {
         found.retain(|server| {
@@ -173,16 +178,24 @@ fn ask(mut found: Vec<PlannedServer>, key_env: Option<&str>) -> Result<Vec<Plann
     }
     for server in &mut found {
         let may_want = server.found.as_ref().is_none_or(|it| it.wants_key);
-        if server.key_env.is_none() && may_want {
-            let place = &server.written;
-            let name =
-                answer(&format!("The variable of the key of {place}? (empty: it has none) "))?;
-            server.key_env = Some(name).filter(|name| !name.is_empty());
+        if server.key_env.is_some() || !may_want {
+            continue;
+        }
+        let place = server.written.clone();
+        let name = answer(&format!("The variable of the key of {place}? (empty: none is sent) "))?;
+        if name.is_empty() {
+            continue;
+        }
+        // With its key it tells more.
+        match &server.found {
+            Some(_) => *server = look_at(&place, true, Some(&name))?.unwrap_or(server.clone()),
+            None => server.key_env = Some(name),
         }
     }
     Ok(found)
 }
 
+/// What a person types behind a question.
 fn answer(question: &str) -> Result<String, String> {
     eprint!("{question}");
     let mut line = String::new();

@@ -8,7 +8,7 @@ use std::thread;
 use super::configuration::{Plan, PlannedServer};
 use super::looking::{Looked, Wishes, key_of_place, look_around};
 use super::places::located;
-use super::{apis, clients, in_place_of_servers};
+use super::{apis, ask, clients, in_place_of_servers};
 use crate::config::{self, Environment};
 
 fn plan(servers: &[&str]) -> Plan {
@@ -88,6 +88,16 @@ const ANSWERS: Documents = &[
         404,
         "",
         r#"{"error":{"message":"x","type":"y","code":"no_route","hint":"z"}}"#,
+    ),
+];
+
+const OLLAMA: Documents = &[
+    ("/api/version", 200, "", r#"{"version":"0.14.1"}"#),
+    (
+        "/v1/models",
+        200,
+        "",
+        r#"{"data":[{"id":"qwen3:8b","owned_by":"library"},{"id":"llama3.2:latest","owned_by":"library"}]}"#,
     ),
 ];
 
@@ -396,4 +406,37 @@ fn a_place_that_is_named_twice_is_taken_once() {
     let servers = servers.iter().map(|server| &*server.written);
     let expected = ["127.0.0.1:1", "127.0.0.2:1", "https://api.openai.com/v1"];
     assert_eq!(Vec::from_iter(servers), expected);
+}
+
+/// It was asked for nothing, and written as something of which nothing is known.
+#[test]
+fn what_is_answered_is_looked_at() {
+    let asked = |answers: &[&str], found| {
+        let mut answers = answers.iter();
+        let mut told = |_: &str| Ok(answers.next().expect("one question more").to_string());
+        let servers = ask(found, None, &mut told).expect("answers that can be taken");
+        assert_eq!(answers.next(), None, "each question was put");
+        Plan { servers, ..plan(&[]) }
+    };
+    let ollama = server(OLLAMA).0.to_string();
+    let plan = asked(&[&ollama], Vec::new());
+    let text = plan.text();
+    accepted(&text);
+    for part in ["name = \"ollama\"", "host = \"endpoint\"", "path = \"/api/*\"", "translate_to"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    assert_eq!(plan.model(), "qwen3:8b");
+    let text = asked(&["https://api.groq.com"], Vec::new()).text();
+    assert!(text.contains("api_key = { env = \"GROQ_API_KEY\" }"), "{text}");
+    // Nobody is there, and the key is asked for; who has said who he is and wants none is not asked.
+    let text = asked(&["127.0.0.1:1", "MY_KEY"], Vec::new()).text();
+    assert!(text.contains("api_key = { env = \"MY_KEY\" }"), "{text}");
+    let (open, (vllm, heads)) = (server(OPEN).0, server(CLOSED_VLLM));
+    let found = found_on(&[open, vllm], None).servers;
+    let before = heads.lock().expect("no test panics with it").len();
+    let text = asked(&["n", "", "CARGO_PKG_NAME"], found).text();
+    assert!(text.contains("api_key = { env = \"CARGO_PKG_NAME\" }"), "{text}");
+    assert!(!text.contains(&open.to_string()), "{text}");
+    let heads = heads.lock().expect("no test panics with it");
+    assert!(heads[before..].iter().any(|head| head.contains("Bearer sluicegate")), "{heads:?}");
 }
