@@ -45,6 +45,8 @@ pub enum AskFailure {
     Broken(ErrorKind),
     /// It was closed before there was an answer.
     Closed,
+    /// It was closed behind the head of an answer, before the end of its document.
+    Cut,
     NotHttp,
     /// Not the one that was wanted.
     Status(u16),
@@ -63,6 +65,7 @@ impl fmt::Display for AskFailure {
             AskFailure::Timeout => f.write_str("no answer in time"),
             AskFailure::Broken(kind) => write!(f, "the connection broke: {kind}"),
             AskFailure::Closed => f.write_str("the connection was closed without an answer"),
+            AskFailure::Cut => f.write_str("the connection was closed inside the answer"),
             AskFailure::NotHttp => f.write_str("the answer is not HTTP/1"),
             AskFailure::Status(status) => write!(f, "status {status}"),
             AskFailure::TooLong => f.write_str("the answer is too long"),
@@ -297,7 +300,7 @@ impl Answer {
                 return Ok(());
             }
             if !self.connection.read(&mut self.received)? {
-                return body.on_eof().map_err(|_| AskFailure::Closed);
+                return body.on_eof().map_err(|_| AskFailure::Cut);
             }
         }
     }
@@ -338,7 +341,7 @@ impl Lines {
                 return Ok(None);
             }
             if !answer.connection.read(&mut answer.received)? {
-                return body.on_eof().map(|()| None).map_err(|_| AskFailure::Closed);
+                return body.on_eof().map(|()| None).map_err(|_| AskFailure::Cut);
             }
         }
     }

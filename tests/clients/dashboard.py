@@ -6,7 +6,8 @@ Opens streams through the gateway, some with names that would act on a page that
 than text, then walks through every page and asserts what it shows: the values, the order after a
 click on a heading, the rows after a word in the filter, the row that keys choose; that a button asks
 for the token if the tab has none, and ends a stream, which its client sees cut off; that the
-playground streams an answer through the gateway; that no name became anything but text; that on a
+playground streams an answer through the gateway, and says what became of one that broke
+off; that no name became anything but text; that on a
 phone's screen nothing is wider than the screen; that dark is dark; and that the browser complained of
 nothing. With --screenshots, pictures of every page are left.
 """
@@ -105,6 +106,10 @@ class Dashboard:
 
     def wait(self, found, sentence):
         return evidence.wait_until(found, PATIENCE_SECONDS, sentence)
+
+
+# What the playground tells of the last answer, by its name.
+FACTS = "Object.fromEntries([...document.querySelectorAll('.tight div')].map(fact => [...fact.children].map(part => part.textContent)))"
 
 
 def number(text):
@@ -262,36 +267,50 @@ def look_at_fleet(page):
     page.see("document.querySelector('.calm') && !document.querySelector('.page > section').hidden && document.querySelector('.calm').textContent.startsWith('There is no fleet')", "it does not say that there is none")
 
 
+def put_question(page, path, text):
+    """Asks the model of the playground, by this path."""
+    browser = page.browser
+    browser.value(f"document.querySelector('.fields input').value = {json.dumps(path)}")
+    page.press("i")
+    browser.call("Input.insertText", text=text)
+    page.press("Enter")
+
+
 def play(page):
     browser = page.browser
     page.open("playground", "document.querySelector('.chat textarea')", "there is no playground")
     page.see("document.querySelector('#model-names option')?.value === 'mock'", "the models are not listed")
-    browser.value("document.querySelector('.fields input').value = '/v1/chat/completions?rate=20&tokens=12'")
-    page.press("i")
-    browser.call("Input.insertText", text="hi")
-    page.press("Enter")
+    put_question(page, "/v1/chat/completions?rate=20&tokens=12", "hi")
     said = "document.querySelector('.bubble.assistant .said')?.textContent ?? ''"
     page.see(f"{said}.length > 3", "no answer comes")
     first = len(browser.value(said))
     page.see(f"{said}.length > {first}", "the answer does not stream")
-    facts = "Object.fromEntries([...document.querySelectorAll('.tight div')].map(fact => [...fact.children].map(part => part.textContent)))"
-    page.wait(lambda: browser.value(facts)["Tokens"] == "12", "its tokens are not told")
-    told = browser.value(facts)
+    page.wait(lambda: browser.value(FACTS)["Tokens"] == "12", "its tokens are not told")
+    told = browser.value(FACTS)
     evidence.check(told["Status"] == "200" and told["First token"] != "–", f"the facts of the answer: {told}")
     events = browser.value("[...document.querySelectorAll('.events code')].map(event => event.textContent)")
     evidence.check(events[-1] == "[DONE]" and len(events) > 12, f"the raw events: {events}")
     page.wait(lambda: browser.value("document.querySelector('.side-parts .legend dd').textContent") != "–", "nobody was waited for")
     # One that goes on is stopped, and the gateway sees its client leave.
-    browser.value("document.querySelectorAll('.fields input')[0].value = '/v1/chat/completions?rate=20&tokens=100000'")
-    page.press("i")
-    browser.call("Input.insertText", text="and on")
-    page.press("Enter")
+    put_question(page, "/v1/chat/completions?rate=20&tokens=100000", "and on")
     page.see("document.querySelectorAll('.bubble.assistant').length === 2 && document.querySelectorAll('.bubble.assistant .said')[1].textContent.length > 3", "the second answer does not come")
     name = browser.value("document.querySelector('.page-head a').textContent")
     browser.value("[...document.querySelectorAll('.chat button')].find(button => button.textContent === 'Stop').click()")
     page.see("document.querySelector('.bubble.gateway.stopped')", "it cannot be stopped")
     page.open("streams", "document.querySelector('table[aria-label=\"Ended last\"]')", "no page of streams")
     page.wait(lambda: [row for row in page.rows("Ended last") if row[1] == name and row[5] == "client_gone"], "the gateway did not see it leave")
+
+
+def play_badly(page):
+    """An answer that breaks off: the page says what the gateway has said of it."""
+    browser = page.browser
+    page.open("playground", "document.querySelector('.chat textarea')", "there is no playground")
+    browser.value("[...document.querySelectorAll('.chat button')].find(button => button.textContent === 'New').click()")
+    page.see("document.querySelector('#model-names option')?.value === 'mock'", "the models are not listed")
+    put_question(page, "/v1/chat/completions?rate=50&cut=3", "break off")
+    page.see("document.querySelector('.bubble.gateway.failed')", "that it broke off is not told")
+    said = browser.value("document.querySelector('.bubble.gateway.failed .said').textContent")
+    evidence.check("inside its answer" in said, f"of an answer that broke off it says: {said}")
 
 
 def look_at_shapes(page):
@@ -346,6 +365,7 @@ def main():
             look_at_upstream(page)
             look_at_fleet(page)
             play(page)
+            play_badly(page)
             look_at_shapes(page)
             evidence.check(browser.value("window.struck") is None and browser.value("document.querySelectorAll('main script').length") == 0, "a name became a script")
             complaints = [told for told in browser.complaints if "/fleet" not in json.dumps(told)]

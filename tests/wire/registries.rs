@@ -118,7 +118,7 @@ fn consul_is_asked_by_blocking_queries_and_its_troubles_take_nobody_away() {
     // Cut in the middle, then reset before a byte.
     let text = told("8", &[one, two]);
     next(&blocked(7), "first").send(&text[..text.len() / 2]);
-    gateway.wait_for_log("the connection was closed without an answer");
+    gateway.wait_for_log("the connection was closed inside the answer");
     token.renew("second");
     drop(next(path, "second"));
     next(path, "second").send(told("8", &[two]));

@@ -31,7 +31,8 @@ impl PostFailure {
             | AskFailure::Tls(_)
             | AskFailure::Timeout
             | AskFailure::Broken(_)
-            | AskFailure::Closed => true,
+            | AskFailure::Closed
+            | AskFailure::Cut => true,
         }
     }
 }

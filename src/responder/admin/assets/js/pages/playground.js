@@ -128,7 +128,8 @@ class Playground {
     try {
       await this.run(order, AbortSignal.any([stop.signal, this.signal]));
     } catch (error) {
-      this.failed = stop.signal.aborted ? "stopped" : "the admin address has gone";
+      if (stop.signal.aborted) this.failed = "stopped";
+      else this.failed ??= "the admin address has gone";
     }
     this.finish(answer, shown);
   }
@@ -168,7 +169,8 @@ class Playground {
       this.cutter.feed(told.data, told.at_us);
     } else if (told.end !== undefined) {
       this.cutter?.end(told.at_us);
-      if (told.end === "failed") this.failed = told.reason;
+      // What the gateway has said of it inside the answer says more than that it broke off.
+      if (told.end === "failed") this.failed ??= told.reason;
     }
     this.showFacts();
   }
