@@ -6,8 +6,8 @@ Opens streams through the gateway, some with names that would act on a page that
 than text, then walks through every page and asserts what it shows: the values, the order after a
 click on a heading, the rows after a word in the filter, the row that keys choose; that a button asks
 for the token if the tab has none, and ends a stream, which its client sees cut off; that the
-playground streams an answer through the gateway, and says what became of one that broke
-off; that no name became anything but text; that on a
+playground streams an answer through the gateway, and says what became of one that broke off or fell
+silent; that no name became anything but text; that on a
 phone's screen nothing is wider than the screen; that dark is dark; and that the browser complained of
 nothing. With --screenshots, pictures of every page are left.
 """
@@ -110,6 +110,11 @@ class Dashboard:
 
 # What the playground tells of the last answer, by its name.
 FACTS = "Object.fromEntries([...document.querySelectorAll('.tight div')].map(fact => [...fact.children].map(part => part.textContent)))"
+
+
+def seconds(text):
+    value, _, unit = text.partition("\u202f")
+    return float(value) * {"µs": 1e-6, "ms": 1e-3, "s": 1, "min": 60}[unit] if unit else 0
 
 
 def number(text):
@@ -302,7 +307,7 @@ def play(page):
 
 
 def play_badly(page):
-    """An answer that breaks off: the page says what the gateway has said of it."""
+    """Answers that break off or fall silent: the page says what the gateway has said of them."""
     browser = page.browser
     page.open("playground", "document.querySelector('.chat textarea')", "there is no playground")
     browser.value("[...document.querySelectorAll('.chat button')].find(button => button.textContent === 'New').click()")
@@ -311,6 +316,13 @@ def play_badly(page):
     page.see("document.querySelector('.bubble.gateway.failed')", "that it broke off is not told")
     said = browser.value("document.querySelector('.bubble.gateway.failed .said').textContent")
     evidence.check("inside its answer" in said, f"of an answer that broke off it says: {said}")
+    put_question(page, "/v1/chat/completions?rate=50&stall=3", "fall silent")
+    page.see("document.querySelectorAll('.bubble.assistant .said')[1]?.textContent.length > 3", "the answer does not begin")
+    page.wait(lambda: seconds(browser.value(FACTS)["Took"]) > 1.5, "a silence is no part of what it takes")
+    browser.value("[...document.querySelectorAll('.chat button')].find(button => button.textContent === 'Stop').click()")
+    page.see("document.querySelector('.bubble.gateway.stopped')", "it cannot be stopped")
+    took = browser.value(FACTS)["Took"]
+    evidence.check(seconds(took) > 1.5, f"a silence is no part of what it took: {took}")
 
 
 def look_at_shapes(page):

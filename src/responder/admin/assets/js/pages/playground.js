@@ -208,6 +208,7 @@ class Playground {
     this.row = row;
     this.phases.show(row, row.age_ms * 1000);
     this.owners.show(Object.fromEntries(OWNERS.map((owner) => [owner, row.waited_ms[owner] * 1000])));
+    this.showFacts();
   }
 
   async finish(answer, shown) {
@@ -239,21 +240,29 @@ class Playground {
     this.showFacts();
   }
 
+  // Microseconds: how long it took, or has gone on. A silence at its end is part of it.
+  total() {
+    const age = (this.row?.age_ms ?? 0) * 1000;
+    return this.record?.total_us ?? Math.max(this.last ?? 0, age);
+  }
+
   showFacts() {
     const number = this.record?.tokens_out ?? this.told ?? this.points?.length ?? 0;
     const guessed = this.record ? this.record.tokens_estimated : this.told === null || this.told === undefined;
+    const total = this.total();
     const spoken = this.points?.length > 1 ? this.points.at(-1)[0] - this.points[0][0] : 0;
     const facts = [
       ["First token", time(this.first)], ["Tokens", number ? tokens(number, guessed) : "–"],
-      ["Tokens per second", spoken ? count(((number - 1) * 1e6) / spoken) : "–"], ["Took", this.last ? time(this.last) : "–"],
+      ["Tokens per second", spoken ? count(((number - 1) * 1e6) / spoken) : "–"], ["Took", total ? time(total) : "–"],
       ["Status", this.status ?? "–"], ["Answered by", this.record?.endpoint ?? this.row?.endpoint ?? "–"],
     ];
     if (!this.shown) {
       this.shown = facts.map(([name]) => { const value = h("dd", {}); this.facts.append(h("div", {}, h("dt", {}, name), value)); return value; });
     }
     facts.forEach(([, value], index) => put(this.shown[index], value));
-    const gaps = longest(this.points ?? []);
-    this.line.show(this.points ?? [], gaps.map((gap) => ({ ...gap, owner: this.row?.waits_for ?? "upstream" })), null, Math.max(this.last ?? 0, 1));
+    const end = Math.max(total, this.last ?? 0, 1);
+    const gaps = longest(this.points ?? [], end);
+    this.line.show(this.points ?? [], gaps.map((gap) => ({ ...gap, owner: this.row?.waits_for ?? "upstream" })), null, end);
   }
 
   stop() {
@@ -261,9 +270,11 @@ class Playground {
   }
 }
 
-// Silences that stand out among the times between events.
-function longest(points) {
-  const between = points.slice(1).map(([at], index) => ({ from: points[index][0], to: at }));
-  const usual = between.map(({ from, to }) => to - from).sort((one, other) => one - other)[Math.floor(between.length / 2)] ?? 0;
+// Silences that stand out among the times between events, and behind the last one.
+function longest(points, end) {
+  const later = [...points.slice(1).map(([at]) => at), end];
+  const between = points.map(([at], index) => ({ from: at, to: later[index] }));
+  const inside = between.slice(0, -1).map(({ from, to }) => to - from).sort((one, other) => one - other);
+  const usual = inside[Math.floor(inside.length / 2)] ?? 0;
   return between.filter(({ from, to }) => to - from > Math.max(250e3, 5 * usual));
 }
