@@ -451,6 +451,16 @@ fn the_dashboard_moves_and_its_button_kills() {
 }
 
 #[test]
+fn top_fits_its_window_and_leaves_the_terminal_as_it_was() {
+    let _alone = one_at_a_time();
+    let mock = Gateway::mock();
+    let (gateway, admin, _) = Gateway::watched(mock.address());
+    script("top_window.py", &[env!("CARGO_BIN_EXE_sluicegate"), &admin]);
+    gateway.stop();
+    mock.stop();
+}
+
+#[test]
 fn a_page_in_a_browser_calls_and_a_strangers_page_may_not() {
     let _alone = one_at_a_time();
     let mock = Gateway::mock();

@@ -4,16 +4,21 @@
 //! each. Where standard output is no terminal it prints one plain screen and ends. The pages are the
 //! dashboard's, each at a key.
 //!
-//! Absent on purpose: colours that a terminal may not have. `q` and Ctrl-C end it.
+//! A screen is cut to the window that it is drawn in, and the terminal has its modes again whichever way
+//! this ends: by `q` or Ctrl-C, by a signal, with the gateway.
+//!
+//! Absent on purpose: colours that a terminal may not have.
 
 mod fleet;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
-use std::sync::mpsc;
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -21,17 +26,18 @@ use clap::Args;
 use serde_json::Value;
 
 use self::pages::Told;
+use self::window::{draw_over, fitted};
 use super::admin::{AdminArguments, Connection};
 use super::{Exit, complain};
 use crate::escape::escaped;
-use crate::sys;
+use crate::sys::{self, Signals, Window};
 
 /// `sluicegate top`
 #[derive(Args, Clone, Debug)]
 pub struct TopArguments {
     #[command(flatten)]
     pub at: AdminArguments,
-    /// Streams shown
+    /// Rows of a list at most; a window shows as many as it has room for
     #[arg(long, value_name = "COUNT", default_value_t = 25)]
     pub rows: usize,
     /// Print one screen and end
@@ -50,10 +56,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Characters of a figure, and of a name that nothing stands behind in a column of its own.
 const FIGURE: usize = 20;
 const NAME: usize = 64;
-/// To the upper left corner; and from here to the end of the screen nothing.
-const HOME: &str = "\x1b[H";
-const CLEAR_REST: &str = "\x1b[0J";
-const CLEAR_LINE: &str = "\x1b[K";
 
 pub fn execute(arguments: &TopArguments) -> Exit {
     match follow(arguments) {
@@ -131,15 +133,29 @@ fn follow(arguments: &TopArguments) -> io::Result<()> {
         let screen = screen(&view, page, &document(arguments, page), arguments.rows);
         return io::stdout().write_all(screen.as_bytes());
     }
-    let keys = sys::KeysOneByOne::begin()?;
+    let keys = Keys::begin()?;
     let (tell, happened) = mpsc::channel();
-    if keys.is_some() {
+    if keys.told {
         let tell = tell.clone();
         thread::spawn(move || read_keys(&tell));
     }
     thread::spawn(move || read_views(events, &tell));
     let mut out = io::stdout();
-    write!(out, "{HOME}{CLEAR_REST}")?;
+    draw_over(&mut out, "")?;
+    let ended = show(arguments, &mut page, keys.told, happened, &mut out);
+    // What the shell says next begins a line of its own.
+    writeln!(out)?;
+    ended
+}
+
+/// Draws each view, and the page of each key, until one of them ends it.
+fn show(
+    arguments: &TopArguments,
+    page: &mut TopPage,
+    has_keys: bool,
+    happened: mpsc::Receiver<Happened>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let mut view = Value::Null;
     for happened in happened {
         match happened {
@@ -147,25 +163,49 @@ fn follow(arguments: &TopArguments) -> io::Result<()> {
             // Ctrl-C, Ctrl-D and `q`.
             Happened::Key(3 | 4 | b'q') => return Ok(()),
             Happened::Key(key) => match TopPage::ALL.get(usize::from(key.wrapping_sub(b'1'))) {
-                Some(chosen) => page = *chosen,
+                Some(chosen) => *page = *chosen,
                 None => continue,
             },
             Happened::Over(error) => return Err(error),
         }
         if !view.is_null() {
-            let screen = screen(&view, page, &document(arguments, page), arguments.rows);
-            let bar = if keys.is_some() { tabs(page) } else { String::new() };
-            draw_over(&mut out, &format!("{bar}{screen}"))?;
+            let document = document(arguments, *page);
+            let bar = if has_keys { tabs(*page) } else { String::new() };
+            let drawn = |rows| format!("{bar}{}", screen(&view, *page, &document, rows));
+            draw_over(out, &fitted(Window::now(), arguments.rows, drawn))?;
         }
     }
     Ok(())
 }
 
-/// Drawn over what is there: a screen that is cleared first would flicker.
-fn draw_over(out: &mut impl Write, screen: &str) -> io::Result<()> {
-    let lines = screen.lines().map(|line| format!("{line}{CLEAR_LINE}\n"));
-    write!(out, "{HOME}{}{CLEAR_REST}", lines.collect::<String>())?;
-    out.flush()
+/// Keys that are told one by one until this is dropped, or a signal ends the process.
+struct Keys {
+    held: Arc<Mutex<Option<sys::KeysOneByOne>>>,
+    /// Whether standard input is a terminal.
+    told: bool,
+}
+
+impl Keys {
+    fn begin() -> io::Result<Keys> {
+        // Caught first: none ends the process between here and there.
+        let signals = Signals::of_a_terminal()?;
+        let keys = sys::KeysOneByOne::begin()?;
+        let told = keys.is_some();
+        let held = Arc::new(Mutex::new(keys));
+        let at_signal = Arc::clone(&held);
+        signals.then(move |_| {
+            // The rest of the process may be waiting for a terminal that takes nothing.
+            drop(at_signal.lock().unwrap_or_else(PoisonError::into_inner).take());
+            process::exit(0);
+        })?;
+        Ok(Keys { held, told })
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        drop(self.held.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 /// The pages with their keys.
@@ -322,21 +362,19 @@ fn draw(out: &mut String, view: &Value, rows_max: usize) -> std::fmt::Result {
     table(out, list(&view["streams"]), rows_max)
 }
 
+/// What tells how a stream goes stands first: a narrow window cuts off the rest.
 fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Result {
     writeln!(
         out,
-        "\n{:<26} {:<18} {:<32} {:<20} {:>10} {:>8} {:>10} {:<9} {:>9}",
-        "REQUEST", "CLIENT", "ENDPOINT", "PHASE", "AGE", "TOKENS", "GAP", "WAITS FOR", "BUFFERED"
+        "\n{:<26} {:>10} {:>8} {:>10} {:<9} {:<20} {:<32} {:<18} {:>9}",
+        "REQUEST", "AGE", "TOKENS", "GAP", "WAITS FOR", "PHASE", "ENDPOINT", "CLIENT", "BUFFERED"
     )?;
     for stream in streams.iter().take(rows_max) {
         let text = |name: &str, max: usize| shown(&stream[name], max);
         writeln!(
             out,
-            "{:<26} {:<18} {:<32} {:<20} {:>10} {:>8} {:>10} {:<9} {:>9}",
+            "{:<26} {:>10} {:>8} {:>10} {:<9} {:<20} {:<32} {:<18} {:>9}",
             text("request_id", 26),
-            text("client", 18),
-            text("endpoint", 32),
-            text("phase", 20),
             span(stream["age_ms"].as_f64().unwrap_or_default()),
             match &stream["tokens"] {
                 Value::Null => "-".to_owned(),
@@ -344,6 +382,9 @@ fn table(out: &mut String, streams: &[Value], rows_max: usize) -> std::fmt::Resu
             },
             span(stream["gap_ms"].as_f64().unwrap_or_default()),
             text("waits_for", 9),
+            text("phase", 20),
+            text("endpoint", 32),
+            text("client", 18),
             text("buffered_bytes", FIGURE),
         )?;
     }

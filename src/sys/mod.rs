@@ -14,7 +14,7 @@
 //! | `inherit` | listeners that were given to us, by a service manager or a predecessor |
 //! | `handover` | the listeners' way from one process to the next |
 //! | `signals` | signals, as orders |
-//! | `terminal` | keys, as they are pressed |
+//! | `terminal` | the size of a window, and keys as they are pressed |
 //! | `notify` | what a service manager is told |
 //!
 //! Absent on purpose: decisions. And `unsafe`: everything needed here has a safe face in mio,
@@ -50,5 +50,5 @@ pub use process::{
 };
 pub use signals::{Order, Signals, on_reopen};
 pub use syscalls::{denied_system_calls, deny_system_calls};
-pub use terminal::KeysOneByOne;
+pub use terminal::{KeysOneByOne, Window};
 pub use unix::connect as connect_unix;

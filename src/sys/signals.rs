@@ -29,7 +29,12 @@ impl Signals {
         Ok(Signals(iterator::Signals::new([SIGINT, SIGTERM])?))
     }
 
-    /// Those and SIGHUP and SIGUSR2.
+    /// Those and SIGHUP: the terminal has gone.
+    pub fn of_a_terminal() -> io::Result<Signals> {
+        Ok(Signals(iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?))
+    }
+
+    /// Those and SIGUSR2, with SIGHUP for a reload.
     pub fn of_a_service() -> io::Result<Signals> {
         Ok(Signals(iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR2])?))
     }

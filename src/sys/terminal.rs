@@ -1,11 +1,27 @@
-//! A terminal whose keys are told one by one.
+//! A terminal: its size, and its keys told one by one.
 
 use std::io::{self, IsTerminal};
 
-use rustix::stdio::stdin;
+use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
 };
+
+/// How much a terminal shows, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub columns: usize,
+    pub rows: usize,
+}
+
+impl Window {
+    /// That of standard output, as it is now; `None`: it is no terminal, or one that does not say.
+    pub fn now() -> Option<Window> {
+        let size = tcgetwinsize(stdout()).ok()?;
+        let window = Window { columns: size.ws_col.into(), rows: size.ws_row.into() };
+        (window.columns > 0 && window.rows > 0).then_some(window)
+    }
+}
 
 /// Keys come as they are pressed and are not shown, until this is dropped. Ctrl-C is a key, too.
 #[derive(Debug)]

@@ -155,3 +155,36 @@ fn a_name_that_is_cut_has_a_mark_where_it_was_cut() {
     assert_eq!(shown(&json!(name), name.len()), name, "one that fits is whole");
     assert_eq!(shown(&json!(123_456), 4), "123…");
 }
+
+#[test]
+fn a_screen_fits_its_window() {
+    let window = |columns, rows| Some(sys::Window { columns, rows });
+    let stream =
+        |number: u32| json!({ "request_id": format!("id-{number}"), "client": "c".repeat(18) });
+    let view = json!({
+        "workers": [{ "worker": 0 }, { "worker": 1 }],
+        "streams": (0..40).map(stream).collect::<Vec<_>>(),
+    });
+    let drawn = |rows| format!("bar\n\n{}", screen(&view, TopPage::Overview, &Value::Null, rows));
+    let whole = fitted(None, 25, drawn);
+    assert_eq!(whole, drawn(25), "a pipe gets all of it");
+    for (columns, rows) in [(80, 24), (200, 60), (40, 12), (20, 3), (2, 1)] {
+        let shown = fitted(window(columns, rows), 25, drawn);
+        let widest = shown.lines().map(|line| line.chars().count()).max();
+        assert!(widest < Some(columns), "{columns} columns: {shown}");
+        assert!(shown.lines().count() <= rows, "{rows} rows: {shown}");
+        let mut written = Vec::new();
+        draw_over(&mut written, &shown).expect("a vector takes all");
+        let feeds = written.iter().filter(|byte| **byte == b'\n').count();
+        assert!(feeds < rows, "the window moves up: {shown}");
+    }
+    let usual = fitted(window(80, 24), 25, drawn);
+    assert!(usual.starts_with("bar\n\nsluicegate "), "the head stays: {usual}");
+    let last = usual.lines().last().expect("a line");
+    assert!(last.starts_with("… and ") && usual.lines().count() == 24, "{usual}");
+    for heading in ["REQUEST", "AGE", "TOKENS", "GAP", "WAITS FOR"] {
+        assert!(usual.contains(heading), "{heading} is cut off: {usual}");
+    }
+    assert!(fitted(window(200, 60), 25, drawn).contains("id-24"), "as many as were asked for");
+    assert!(fitted(window(40, 3), 25, drawn).ends_with('…'), "what is cut off has a mark");
+}
