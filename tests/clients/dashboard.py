@@ -7,8 +7,8 @@ than text, then walks through every page and asserts what it shows: the values, 
 click on a heading, the rows after a word in the filter, the row that keys choose; that a button asks
 for the token if the tab has none, and ends a stream, which its client sees cut off; that the
 playground streams an answer through the gateway, and says what became of one that broke off or fell
-silent; that no name became anything but text; that on a
-phone's screen nothing is wider than the screen; that dark is dark; and that the browser complained of
+silent; that no name became anything but text; that on a phone's screen and on two usual ones nothing is cut
+off or wider than the screen; that dark is dark; and that the browser complained of
 nothing. With --screenshots, pictures of every page are left.
 """
 
@@ -106,6 +106,11 @@ class Dashboard:
 
     def wait(self, found, sentence):
         return evidence.wait_until(found, PATIENCE_SECONDS, sentence)
+
+
+# What has more in it than it shows.
+CUT = ("[...document.querySelectorAll('.place, .table td, .tile p')].filter(part => part.scrollWidth > part.clientWidth + 1)"
+       ".map(part => `${part.className} ${part.dataset.name ?? ''}: ${part.textContent.slice(0, 80)}`)")
 
 
 # What the playground tells of the last answer, by its name.
@@ -240,15 +245,11 @@ def look_at_changes(page):
     page.open("config", "document.querySelector('table[aria-label=\"Changes of the store\"]')", "no table of changes")
     page.wait(lambda: page.column("Changes of the store", 4) == ["more room"], "a change is not told")
     evidence.check("2026" in page.column("Changes of the store", 1)[0], "a change of another day has no date")
-    title = "document.querySelector('table[aria-label=\"Changes of the store\"] td[data-name=Why]').title"
-    evidence.check(browser.value(title) == "more room", "what is cut off cannot be read")
-    # No finger reads a title.
     browser.screen(390, 844, phone=True)
     browser.value("told.body.changes[0].message = 'more room for the long prompts of the second team, until monday'; 0")
     page.open("", "document.title.startsWith('Overview')", "no overview")
     page.open("config", "document.querySelector('table[aria-label=\"Changes of the store\"] td[data-name=Why]')?.textContent.includes('monday')", "no change")
-    cut = browser.value("[...document.querySelectorAll('.table td.wide')].filter(cell => cell.scrollWidth > cell.clientWidth).map(cell => cell.dataset.name)")
-    evidence.check(not cut, f"on a phone cells are cut: {cut}")
+    evidence.check(not browser.value(CUT), f"on a phone parts are cut: {browser.value(CUT)}")
     browser.screen(1360, 900)
     browser.value("told = { status: 503, body: { error: { message: 'no member answers' } } }; 0")
     page.open("", "document.title.startsWith('Overview')", "no overview")
@@ -325,19 +326,29 @@ def play_badly(page):
     evidence.check(seconds(took) > 1.5, f"a silence is no part of what it took: {took}")
 
 
-def look_at_shapes(page):
-    """A phone's width, dark, keys."""
+def look_at_widths(page):
+    """On no screen is a part of a page, a column of a table for one, cut off or out of sight."""
     browser = page.browser
-    browser.screen(390, 844, phone=True)
-    for name in PAGES:
-        page.open(name, "document.querySelector('.page h1')", f"{name} is not there")
-        evidence.wait_until(lambda: browser.value("document.querySelectorAll('.page *').length") > 5, PATIENCE_SECONDS, f"{name} stays empty")
-        wide = browser.value("document.documentElement.scrollWidth")
-        evidence.check(wide <= 390, f"on a phone {name or 'the overview'} is {wide} pixels wide")
-        cut = browser.value("[...document.querySelectorAll('.page button')]"
-                            ".filter(button => button.getBoundingClientRect().right > 391).map(button => button.textContent)")
-        evidence.check(not cut, f"on a phone buttons of {name or 'the overview'} are outside the screen: {cut}")
+    for width in [390, 1024, 1280]:
+        browser.screen(width, 844, phone=width == 390)
+        for name in PAGES:
+            where = f"{name or 'the overview'} at {width}"
+            page.open(name, "document.querySelector('.page h1')", f"{where} is not there")
+            page.see("document.querySelectorAll('.page *').length > 5", f"{where} stays empty")
+            if name not in ["fleet", "playground"]:
+                page.see("document.querySelector('.page tbody tr')", f"{where} has no row")
+            wide = browser.value("document.documentElement.scrollWidth")
+            evidence.check(wide <= width, f"{where} is {wide} pixels wide")
+            evidence.check(not browser.value(CUT), f"of {where} parts are cut: {browser.value(CUT)}")
+            outside = browser.value("[...document.querySelectorAll('.page button, .page td, #nav [aria-current]')].filter(part => part.offsetWidth > 0)"
+                                    f".filter(part => part.getBoundingClientRect().right > {width} + 1).map(part => part.textContent)")
+            evidence.check(not outside, f"of {where} parts are outside the screen: {outside}")
     browser.screen(1360, 900)
+
+
+def look_at_shapes(page):
+    """Dark, keys."""
+    browser = page.browser
     ground = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0)"
     browser.scheme("light")
     evidence.check(browser.value(ground) > 600, "light is not light")
@@ -378,6 +389,7 @@ def main():
             look_at_fleet(page)
             play(page)
             play_badly(page)
+            look_at_widths(page)
             look_at_shapes(page)
             evidence.check(browser.value("window.struck") is None and browser.value("document.querySelectorAll('main script').length") == 0, "a name became a script")
             complaints = [told for told in browser.complaints if "/fleet" not in json.dumps(told)]

@@ -50,7 +50,13 @@ function route() {
     if (current) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  showCurrent();
   scrollTo(0, 0);
+}
+
+// On a phone the list of pages is wider than the screen.
+function showCurrent() {
+  document.querySelector("#nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 function decode(text) {
@@ -106,7 +112,10 @@ function begin() {
   // It is off unless the configuration asks for it.
   const play = links.find((link) => link.dataset.page === "playground");
   play.hidden = true;
-  get("/playground").then((told) => (play.hidden = !told?.playground));
+  get("/playground").then((told) => {
+    play.hidden = !told?.playground;
+    showCurrent();
+  });
   always([
     ...PAGES.filter(([, , name]) => name).map(([path, , name, key]) => [`g ${key}`, name, () => (location.hash = `#/${path}`)]),
     ["t", "light, dark, or as the system has it", () => theme(1)],

@@ -1,8 +1,13 @@
-// Tables that can be sorted by each column, filtered by a word, and walked through by keys.
+// Tables that can be sorted by each column, filtered by a word, and walked through by keys. Where one is wider
+// than its place, each of its rows is a card: no column is out of sight.
 //
-// A column: { name, label, value(row) to sort by, text(row) or node(row, cell), number, wide, plain }.
+// A column: { name, label, value(row) to sort by, text(row) or node(row, cell), number, wide: a name of any
+// length, prose: sentences, plain: no heading }.
 
 import { attribute, classes, h, keyed, put } from "./dom.js";
+
+const kind = (column, mood) =>
+  [column.number && "number", column.wide && "wide", column.prose && "prose", mood].filter(Boolean).join(" ");
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 
@@ -25,7 +30,9 @@ export class Table {
       oninput: () => { this.word = this.input.value.trim().toLowerCase(); this.draw(); },
     });
     this.tools = options.filter === false ? null : h("div", { class: "tools-row" }, this.input, this.told);
-    this.element = h("div", { class: "table" }, this.tools, h("div", { class: "scroll" }, table), this.empty);
+    this.place = h("div", { class: "place" }, table);
+    this.element = h("div", { class: "table" }, this.tools, this.place, this.empty);
+    new ResizeObserver(() => this.fit()).observe(this.element);
   }
 
   head(column) {
@@ -85,14 +92,24 @@ export class Table {
     if (this.chosen !== null && !this.keys.includes(this.chosen)) this.chosen = null;
     this.mark();
     this.empty.hidden = rows.length > 0;
+    this.fit();
     const few = all.length > rows.length ? `the first ${rows.length} of ${all.length}` : `${all.length} of ${this.rows.length}`;
     put(this.told, this.word || all.length > rows.length ? few : `${this.rows.length}`);
+  }
+
+  // Once too wide, a table is cards until its place has another width: it does not change with each row.
+  fit() {
+    const width = this.element.clientWidth;
+    if (!width) return;
+    if (width !== this.width) this.element.classList.remove("cards");
+    this.width = width;
+    if (this.place.scrollWidth > this.place.clientWidth) this.element.classList.add("cards");
   }
 
   make(row) {
     const name = this.options.key(row);
     const cells = this.options.columns.map((column) =>
-      h("td", { class: [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ") || null, "data-name": column.plain ? "" : column.label }));
+      h("td", { class: kind(column) || null, "data-name": column.plain ? "" : column.label }));
     const line = h("tr", {}, cells);
     if (this.options.open) {
       line.classList.add("opens");
@@ -109,10 +126,8 @@ export class Table {
       const cell = line.children[index];
       if (column.node) column.node(row, cell);
       else put(cell, column.text(row));
-      // What is cut off at the end of a wide cell can be read all the same.
-      const title = column.title ?? (column.wide && column.text);
-      if (title) attribute(cell, "title", title(row));
-      if (column.mood) classes(cell, [column.number && "number", column.wide && "wide", column.mood(row)].filter(Boolean).join(" "));
+      if (column.title) attribute(cell, "title", column.title(row));
+      if (column.mood) classes(cell, kind(column, column.mood(row)));
     });
     this.options.row?.(line, row);
   }

@@ -19,7 +19,7 @@ export function create({ signal }) {
       { name: "at", label: "Read", value: (row) => row.number, text: (row) => clock(row.at) },
       { name: "became", label: "Became", text: (row) => (row.generation === null ? "refused" : `generation ${row.generation}`), mood: (row) => (row.generation === null ? "late" : "good") },
       { name: "source", label: "From", text: (row) => row.source, wide: true },
-      { name: "reasons", label: "Why", text: (row) => row.reasons.join("\n") || "–", wide: true },
+      { name: "reasons", label: "Why", text: (row) => row.reasons.join("\n") || "–", prose: true },
     ],
   });
   const changes = new Table({
@@ -29,7 +29,7 @@ export function create({ signal }) {
       { name: "at", label: "At", value: (row) => row.at, text: (row) => clock(row.at) },
       { name: "by", label: "By", text: (row) => row.by, wide: true },
       { name: "changed", label: "Parts", text: (row) => row.changed.join("\n") || "–", wide: true },
-      { name: "message", label: "Why", text: (row) => row.message || "–", wide: true },
+      { name: "message", label: "Why", text: (row) => row.message || "–", prose: true },
       { name: "canary", label: "Tried first", wide: true, text: (row) => (row.canary ? `${row.canary.outcome} by ${row.canary.by}` : "–"), mood: (row) => (row.canary?.outcome === "stopped" ? "late" : null) },
     ],
   });

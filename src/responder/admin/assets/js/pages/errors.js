@@ -26,7 +26,7 @@ export function create({ parameters: [chosen = null], signal }) {
       { name: "count", label: "Since the start", number: true, value: (row) => row.count, text: (row) => count(row.count) },
       { name: "recent", label: "In the range", number: true, value: (row) => row.recent, text: (row) => count(row.recent) },
       { name: "last", label: "Last", value: (row) => row.examples[0]?.time, text: (row) => (row.examples.length ? clock(row.examples[0].time) : "–") },
-      { name: "hint", label: "What to do", text: (row) => row.hint },
+      { name: "hint", label: "What to do", text: (row) => row.hint, prose: true },
     ],
     row: (line, row) => line.classList.toggle("current", row.code === chosen),
   });

@@ -21,7 +21,7 @@ const MEMBERS = [
   number("clock", "Clock", (row) => row.clock?.ahead_seconds, clockText),
   number("said", "Last word", (row) => row.said_seconds_ago, (row) => (row.said_seconds_ago === undefined || row.said_seconds_ago === null ? "–" : `${seconds(row.said_seconds_ago)} ago`)),
   { name: "started", label: "Started", text: (row) => clock(row.started) },
-  { name: "admin", label: "Admin address", text: (row) => row.admin ?? "–" },
+  { name: "admin", label: "Admin address", text: (row) => row.admin ?? "–", wide: true },
 ];
 
 function revision(row) {

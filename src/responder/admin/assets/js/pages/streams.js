@@ -16,7 +16,7 @@ export const model = (row) => row.model ?? row.model_asked ?? "–";
 
 const LIVE = [
   { name: "request", label: "Request", text: (row) => row.request_id, title: (row) => `${row.request_id}, ${row.route ?? "no route"}`, wide: true },
-  { name: "client", label: "Client", text: (row) => (row.key ? `${row.client} · ${row.key}` : row.client) },
+  { name: "client", label: "Client", text: (row) => (row.key ? `${row.client} · ${row.key}` : row.client), wide: true },
   { name: "model", label: "Model", text: model, wide: true },
   { name: "upstream", label: "Upstream", text: place, wide: true },
   { name: "phase", label: "Phase", text: (row) => row.phase },
