@@ -1,7 +1,7 @@
 //! The admin address of a running gateway, for commands that ask it.
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -69,6 +69,19 @@ impl AdminPlace {
     /// As a browser wants it.
     pub fn url(&self) -> String {
         format!("{}://{}/", if self.sealed { "https" } else { "http" }, self.authority)
+    }
+
+    /// Why nobody answers there, and what to look at: an address that nothing listens on may be none that a
+    /// gateway was told to have.
+    pub fn unheard(&self, error: &io::Error) -> String {
+        let hint = match error.kind() {
+            ErrorKind::ConnectionRefused => format!(
+                "; is the gateway running, and does its configuration have [admin] listen = \"{}\"?",
+                self.authority
+            ),
+            _ => String::new(),
+        };
+        format!("nobody answers at {self}: {error}{hint}")
     }
 
     /// A connection without a session; nothing heard on it for `patience` is an error.

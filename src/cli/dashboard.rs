@@ -60,9 +60,7 @@ fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
     };
     let url = place.url();
     if let Err(why) = is_gateway(&place) {
-        return Err(vec![format!(
-            "{why} at {url}; is the gateway running, and is this its address?"
-        )]);
+        return Err(vec![why]);
     }
     if let Some(file) = has_token {
         log::info!("the page asks for the token that is in {file} where it needs it");
@@ -77,7 +75,7 @@ fn open(arguments: &DashboardArguments) -> Result<(), Vec<String>> {
 /// Whether a gateway answers there. Of one that speaks TLS only that somebody does: whom it believes, and
 /// whom we do, is the browser's affair.
 fn is_gateway(place: &AdminPlace) -> Result<(), String> {
-    let nobody = |error: io::Error| format!("nobody answers ({error})");
+    let nobody = |error: io::Error| place.unheard(&error);
     place.connect(PATIENCE).map_err(nobody)?;
     if place.is_sealed() {
         return Ok(());
@@ -88,7 +86,11 @@ fn is_gateway(place: &AdminPlace) -> Result<(), String> {
     answer.take(STATUS_LINE_MAX).read_line(&mut status).map_err(nobody)?;
     match status.split(' ').nth(1) {
         Some("200") => Ok(()),
-        _ => Err(format!("another server answers (to /healthz it says {:?})", status.trim_end())),
+        _ => Err(format!(
+            "another server answers at {} (to /healthz it says {:?}): say --admin",
+            place.url(),
+            status.trim_end()
+        )),
     }
 }
 

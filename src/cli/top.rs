@@ -62,6 +62,10 @@ pub fn execute(arguments: &TopArguments) -> Exit {
         Ok(()) => Exit::Success,
         // Whoever reads us, `head` for one, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Success,
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            complain(&arguments.at.admin.unheard(&error));
+            Exit::Failure
+        }
         Err(error) => {
             complain(&format!("{}: {error}", arguments.at.admin));
             Exit::Failure
@@ -268,7 +272,10 @@ impl Events {
                 .map_while(Result::ok)
                 .collect();
             let value: Value = serde_json::from_str(&body).unwrap_or_default();
-            let message = value["error"]["message"].as_str().unwrap_or(&status).to_owned();
+            let message = value["error"]["message"].as_str().map_or_else(
+                || format!("it answers {status:?}: is that the [admin] listen of a gateway?"),
+                str::to_owned,
+            );
             return Err(io::Error::other(message));
         }
         Ok(Events { lines })

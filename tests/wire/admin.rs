@@ -686,5 +686,18 @@ fn top_draws_the_streams_of_a_gateway() {
     assert_eq!(watched.gateway.count_in_log("client_gone"), 0, "who has seen enough is no failure");
     let nobody = sluicegate(&["top", "--once", "--admin", "127.0.0.1:1"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(nobody.stderr.contains("127.0.0.1:1: "), "{}", nobody.stderr);
+    let hint = "does its configuration have [admin] listen = \"127.0.0.1:1\"?";
+    assert!(nobody.stderr.contains(hint), "{}", nobody.stderr);
+    // The gateway itself, say, or what else has the usual port.
+    let other = upstream.address().to_string();
+    let server = std::thread::spawn(move || {
+        let mut server = upstream.accept();
+        server.read_request();
+        server.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    });
+    let stranger = sluicegate(&["top", "--once", "--admin", &other]);
+    server.join().expect("it is asked");
+    assert_eq!(stranger.status.code(), Some(1));
+    assert!(stranger.stderr.contains("404 Not Found"), "{}", stranger.stderr);
+    assert!(stranger.stderr.contains("[admin] listen"), "{}", stranger.stderr);
 }
