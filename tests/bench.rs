@@ -3,10 +3,11 @@
 //! What is checked are fields and counts. Nothing here depends on how fast anything was.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::thread;
 
 use serde_json::Value;
 
@@ -183,6 +184,25 @@ fn a_server_that_is_not_there_is_told_and_fails() {
     assert!(told.contains("answered nothing") && told.contains(&url), "{told}");
     let table = String::from_utf8_lossy(&output.stdout);
     assert!(table.contains("requests failed"), "{table}");
+}
+
+/// Any server but our mock, asked for what only our mock has.
+#[test]
+fn a_server_that_is_not_our_mock_is_told_how_it_is_measured() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}/v1/models", listener.local_addr().expect("its address"));
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
+    });
+    let output = bench(&["--url", &url, "-c", "1", "--warm-up", "10ms", "--duration", "1s"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("answered nothing") && told.contains("--server any"), "{told}");
 }
 
 #[test]

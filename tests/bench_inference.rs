@@ -549,27 +549,31 @@ fn what_cannot_be_meant_is_refused_before_anything_is_asked() {
         .expect("a file");
     let long = [&with_model[..], &["--trace", &centuries]].concat();
     let anthropic = ["--api", "anthropic", "--url", "http://127.0.0.1:9", "--model", "m"];
-    let cases: [Refused<'_>; 28] = [
+    let cases: [Refused<'_>; 32] = [
         // What would be ignored is refused: whoever has written it expects something of it.
-        (&with_model, &["--arrivals", "gamma:2"], 1, "say --open RATE"),
-        (&with_model, &["--arrivals", "constant", "-c", "4"], 1, "say --open RATE"),
+        (&with_model, &["--arrivals", "gamma:2"], 2, "say --open RATE"),
+        (&with_model, &["--arrivals", "constant", "-c", "4"], 2, "say --open RATE"),
         (
             &with_model,
             &["--arrivals", "constant", "--sweep", "concurrency=1,2"],
-            1,
+            2,
             "--sweep rate=",
         ),
-        (&with_model, &["-c", "4", "--sweep", "concurrency=1,2"], 1, "leave one out"),
+        (&with_model, &["-c", "4", "--sweep", "concurrency=1,2"], 2, "leave one out"),
         (&trace, &["--arrivals", "constant"], 2, "cannot be used"),
         (&trace, &["--prompt-tokens", "9"], 2, "cannot be used"),
         (&trace, &["--output-tokens", "9"], 2, "cannot be used"),
         (&with_model, &["--no-stream", "--no-usage"], 2, "cannot be used"),
-        (&anthropic, &["--no-usage"], 1, "--no-usage is for"),
-        (&anthropic, &["--limit-field", "max_output_tokens"], 1, "--limit-field is for"),
-        (&anthropic, &["--exact-output"], 1, "--exact-output is for"),
-        (&api, &[], 1, "--model is wanted"),
+        (&anthropic, &["--no-usage"], 2, "--no-usage is for"),
+        (&anthropic, &["--limit-field", "max_output_tokens"], 2, "--limit-field is for"),
+        (&anthropic, &["--exact-output"], 2, "--exact-output is for"),
+        (&with_model, &["--key-env", "HOME", "--header", "authorization: x"], 2, "leave one out"),
+        (&anthropic, &["--key-env", "HOME", "--header", "X-Api-Key: x"], 2, "leave one out"),
+        (&with_model, &["--extra-body", "{\"stream\":false}"], 2, "--no-stream does"),
+        (&with_model, &["--no-stream", "--extra-body", "{\"stream\":null}"], 2, "--no-stream does"),
+        (&api, &[], 2, "--model is wanted"),
         (&with_model, &missing, 1, "A_VARIABLE_THAT_IS_NOT_SET is not set"),
-        (&with_model, &["--no-stream", "--slo", "ttft=1s"], 1, "e2e alone"),
+        (&with_model, &["--no-stream", "--slo", "ttft=1s"], 2, "e2e alone"),
         (&with_model, &["--ca", "/nowhere.pem"], 1, "https://"),
         (&with_model, &["--prompts", "/nowhere.jsonl"], 1, "/nowhere.jsonl"),
         // Behind the load it would be too late.

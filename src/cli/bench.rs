@@ -26,9 +26,11 @@ use crate::sys;
 
 mod inference;
 mod parse;
+mod refused;
 
 use inference::InferenceArguments;
 use parse::{Named, Owned, duration, field, pace, picture, rate, size, token};
+use refused::{Stop, have_processes, hint};
 
 /// Generator, mock and gateway.
 const STAND_THREADS: usize = 3;
@@ -156,28 +158,36 @@ enum ServerName {
 pub fn execute(arguments: &BenchArguments) -> Exit {
     match run(arguments) {
         Ok(()) => Exit::Success,
-        Err(reason) => {
+        Err(Stop::Arguments(reason)) => {
+            complain(&reason);
+            Exit::NotUnderstood
+        }
+        Err(Stop::Failed(reason)) => {
             complain(&reason);
             Exit::Failure
         }
     }
 }
 
-fn run(arguments: &BenchArguments) -> Result<(), String> {
-    if arguments.stand {
-        return run_stand(arguments);
-    }
+fn run(arguments: &BenchArguments) -> Result<(), Stop> {
     if let Some(api) = arguments.inference.api {
         return inference::run(arguments, api.into());
     }
+    let plan = arguments.plan().map_err(Stop::Arguments)?;
+    if arguments.stand {
+        return run_stand(arguments, &plan);
+    }
+    arguments.refuse_twins().map_err(Stop::Arguments)?;
     let targets = arguments.targets()?;
-    arguments.measure(&targets, 1 + arguments.pid.len())
+    arguments.refuse_unseen(plan.shape, &targets).map_err(Stop::Arguments)?;
+    have_processes(&targets)?;
+    Ok(arguments.measure(&plan, &targets, 1 + arguments.pid.len())?)
 }
 
 /// Measures servers of our own, and leaves none behind, whichever way this process is told to end.
-fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
+fn run_stand(arguments: &BenchArguments, plan: &Plan) -> Result<(), Stop> {
     if arguments.server == ServerName::Any {
-        return Err("--self measures our mock (--server mock)".to_owned());
+        return Err(Stop::Arguments("--self measures our mock (--server mock)".to_owned()));
     }
     let cores = Cores::of(&Machine::look().allowed);
     let stand = Arc::new(Mutex::new(None));
@@ -199,9 +209,9 @@ fn run_stand(arguments: &BenchArguments) -> Result<(), String> {
     };
     let arguments =
         BenchArguments { cpu: arguments.cpu.or(Some(cores.generator)), ..arguments.clone() };
-    let measured = arguments.measure(&targets, STAND_THREADS);
+    let measured = arguments.measure(plan, &targets, STAND_THREADS);
     drop(lock(&stand).take());
-    measured
+    Ok(measured?)
 }
 
 /// A panic of the other holder changes nothing about processes that have to end.
@@ -259,40 +269,6 @@ impl BenchArguments {
             silence: self.timeout.unwrap_or(Duration::from_secs(10)),
             outlasting: shape.is_stream() && self.tokens.is_none(),
         })
-    }
-
-    /// Refuses what would be ignored: whoever has written it expects something of it.
-    fn refuse_idle_of(&self, shape: Shape) -> Result<(), String> {
-        let any = self.server == ServerName::Any;
-        let idle = [
-            (self.tokens.is_some() && !shape.is_stream(), "--tokens is for shapes that stream"),
-            (
-                self.bytes.is_some() && !shape.is_bulk(),
-                "--bytes is for the shapes upload and download",
-            ),
-            (
-                self.rate.is_some() && !shape.is_paced(),
-                "--rate is the pace of tokens, for the shapes streams and fairness: --open says how \
-                 many requests a second are due",
-            ),
-            (
-                self.token_bytes.is_some() && shape == Shape::Download,
-                "--token-bytes is not for the shape download: --bytes is its body",
-            ),
-            (
-                any && (self.rate.is_some() || self.tokens.is_some() || self.token_bytes.is_some()),
-                "--rate, --tokens and --token-bytes tell our mock what to send: with --server any, \
-                 the URL and --body say it",
-            ),
-            (
-                any && self.bytes.is_some() && shape == Shape::Download,
-                "--bytes tells our mock what to send: with --server any, the URL says it",
-            ),
-        ];
-        match idle.into_iter().find(|(is_idle, _)| *is_idle) {
-            Some((_, why)) => Err(why.to_owned()),
-            None => Ok(()),
-        }
     }
 
     fn dialect(&self) -> Dialect {
@@ -356,8 +332,7 @@ impl BenchArguments {
     }
 
     /// Measures, prints, writes the files. `threads`: how many want a core at once, as far as known.
-    fn measure(&self, targets: &[Target], threads: usize) -> Result<(), String> {
-        let plan = self.plan()?;
+    fn measure(&self, plan: &Plan, targets: &[Target], threads: usize) -> Result<(), String> {
         let needed = self.connections() as u64 + 64;
         sys::raise_descriptor_limit(needed).map_err(|limit| {
             format!("{needed} file descriptors are needed and {limit} allowed (--connections)")
@@ -374,7 +349,7 @@ impl BenchArguments {
                 show_progress(target, round + 1, rounds, at);
             }
         };
-        let measured = measure(&plan, targets, rounds, &mut progress);
+        let measured = measure(plan, targets, rounds, &mut progress);
         if show {
             eprint!("\r\x1b[K");
         }
@@ -384,7 +359,7 @@ impl BenchArguments {
         let report = Report {
             version: env!("CARGO_PKG_VERSION"),
             machine,
-            plan: self.plan_report(&plan, rounds),
+            plan: self.plan_report(plan, rounds),
             ratios: report::ratios(&reports),
             targets: reports,
             warnings,
@@ -397,7 +372,11 @@ impl BenchArguments {
             _ => {}
         }
         match report.targets.iter().find(|target| target.is_empty()) {
-            Some(target) => Err(format!("{} answered nothing ({})", target.name, target.url)),
+            Some(target) => {
+                let statuses = target.rounds.iter().map(|round| round.failures.status).sum();
+                let hint = hint(self.server, statuses);
+                Err(format!("{} answered nothing ({}){hint}", target.name, target.url))
+            }
             None => Ok(()),
         }
     }

@@ -299,6 +299,8 @@ pub enum Exit {
     Failure,
     /// Of `config diff`, whose `Failure` says that there is a difference: nothing could be compared.
     NotCompared,
+    /// The arguments cannot be meant together.
+    NotUnderstood,
     /// As the server that was run has ended.
     Code(u8),
 }
@@ -309,6 +311,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => ExitCode::SUCCESS,
             Exit::Failure => ExitCode::FAILURE,
             Exit::NotCompared => ExitCode::from(3),
+            Exit::NotUnderstood => ExitCode::from(2),
             Exit::Code(code) => ExitCode::from(code),
         }
     }

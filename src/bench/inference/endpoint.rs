@@ -84,8 +84,12 @@ impl Endpoint {
             false => None,
         };
         let mut head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\n", url.authority);
-        for field in named.fields.iter().chain(&api.fields(key)) {
-            head.push_str(field);
+        // What somebody has written stands in the place of our own.
+        let name = |field: &str| field.split(':').next().unwrap_or_default().to_lowercase();
+        let written: Vec<String> = named.fields.iter().map(|field| name(field)).collect();
+        let own = api.fields(key).into_iter().filter(|field| !written.contains(&name(field)));
+        for field in named.fields.iter().cloned().chain(own) {
+            head.push_str(&field);
             head.push_str("\r\n");
         }
         let address = address(&with_port).map_err(|why| format!("{}: {why}", named.url))?;
@@ -172,10 +176,14 @@ mod tests {
     }
 
     fn endpoint(url: &str, key: Option<&str>) -> Result<Endpoint, String> {
+        endpoint_with("X-Team: a", url, key)
+    }
+
+    fn endpoint_with(field: &str, url: &str, key: Option<&str>) -> Result<Endpoint, String> {
         let named = Named {
             url: url.to_owned(),
             path: None,
-            fields: vec!["X-Team: a".to_owned()],
+            fields: vec![field.to_owned()],
             ca: None,
             server_name: None,
         };
@@ -195,6 +203,11 @@ mod tests {
         );
         assert_eq!(String::from_utf8(endpoint.request(&job)).as_deref(), Ok(expected.as_str()));
         assert!(!format!("{endpoint:?}").contains("secret"));
+        let written = endpoint_with("content-type: text/x", "http://127.0.0.1:9/v1", None);
+        let request = written.expect("an endpoint").request(&job);
+        let request = String::from_utf8(request).expect("UTF-8").to_lowercase();
+        assert_eq!(request.matches("content-type: ").count(), 1, "{request}");
+        assert!(request.contains("content-type: text/x\r\n"), "{request}");
     }
 
     #[test]

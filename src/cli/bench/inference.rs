@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::BenchArguments;
 use super::parse::{duration, positive, rate};
+use super::refused::Stop;
 use crate::bench::inference::api::{Api, Style};
 use crate::bench::inference::arrivals::Process;
 use crate::bench::inference::endpoint::{Endpoint, Named};
@@ -256,10 +257,10 @@ fn object(text: &str) -> Result<Members, String> {
 }
 
 /// Loads the API, prints, writes the files.
-pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), String> {
+pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), Stop> {
     let own = &arguments.inference;
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    arguments.refuse_idle(api)?;
+    arguments.refuse_idle(api).map_err(Stop::Arguments)?;
     let endpoint = arguments.endpoint(api, since_1970)?;
     let (workload, prompts) = own.workload()?;
     let mut plans = arguments.plans(&workload)?;
@@ -302,12 +303,16 @@ pub fn run(arguments: &BenchArguments, api: Api) -> Result<(), String> {
         levels,
     };
     match io::stdout().write_all(print::text(&report).as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.to_string()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(error.to_string().into());
+        }
         _ => {}
     }
     arguments.write(&report, &seen)?;
     match report.levels.iter().find(|level| level.requests.succeeded == 0) {
-        Some(level) => Err(format!("{} answered no request at {}", endpoint.url, level.label)),
+        Some(level) => {
+            Err(format!("{} answered no request at {}", endpoint.url, level.label).into())
+        }
         None => Ok(()),
     }
 }
@@ -331,18 +336,9 @@ fn grant(plans: &mut [Plan], wanted: bool) -> Result<(), String> {
 impl BenchArguments {
     fn endpoint(&self, api: Api, now: Duration) -> Result<Endpoint, String> {
         let own = &self.inference;
-        let model = match &own.model {
-            Some(model) => model.clone(),
-            None if api.names_model() => {
-                return Err("--model is wanted: whom to ask for".to_owned());
-            }
-            None => String::new(),
-        };
-        if own.no_stream && own.slo.as_ref().is_some_and(Objectives::need_stream) {
-            return Err("--slo can limit e2e alone where answers come in one piece".to_owned());
-        }
         let style = Style {
-            model,
+            // One that has to be named is.
+            model: own.model.clone().unwrap_or_default(),
             stream: !own.no_stream,
             exact: own.exact_output,
             usage: !own.no_usage,
@@ -364,12 +360,6 @@ impl BenchArguments {
     fn plans(&self, workload: &Workload) -> Result<Vec<Plan>, String> {
         let own = &self.inference;
         let arrivals = own.arrivals.unwrap_or(Arriving::Gamma(1.0));
-        if self.connections == Some(0) {
-            return Err("-c must be above 0".to_owned());
-        }
-        if self.duration.is_some_and(|duration| duration.is_zero()) {
-            return Err("--duration must be above 0".to_owned());
-        }
         let processes: Vec<Process> = match (&own.sweep, &workload.source) {
             (_, Source::Recorded(rows)) => {
                 let due = rows.iter().map(|row| row.at.as_secs_f64() / own.trace_speed);

@@ -84,6 +84,35 @@ fn processes_find_their_targets() {
 }
 
 #[test]
+fn what_could_not_be_told_apart_or_seen_is_refused() {
+    let twins =
+        bench(&["--compare", "a=http://127.0.0.1:1/,b=http://127.0.0.1:2/,a=http://[::1]/"]);
+    let refused = twins.and_then(|bench| bench.refuse_twins());
+    assert!(refused.is_err_and(|why| why.contains("named a")));
+    let idle = |more: &[&str]| {
+        let bench = with(&[&["--shape", "idle"], more].concat())?;
+        bench.refuse_unseen(bench.plan()?.shape, &bench.targets()?)
+    };
+    assert!(idle(&[]).is_err_and(|why| why.contains("--pid")), "there is nothing to tell");
+    assert_eq!(idle(&["--pid", "7"]), Ok(()));
+    let process = |pid: u32| {
+        let bench = with(&["--pid", &pid.to_string()])?;
+        have_processes(&bench.targets()?)
+    };
+    assert_eq!(process(process::id()), Ok(()));
+    assert!(process(u32::MAX).is_err_and(|why| why.contains("no such process")));
+    for arguments in [
+        &["--shape", "unary", "--rate", "5"][..],
+        &["--shape", "idle"],
+        &["--server", "any", "--tokens", "5"],
+        &["--duration", "0s"],
+    ] {
+        let ended = run(&with(arguments).expect("each is an argument"));
+        assert!(matches!(ended, Err(Stop::Arguments(_))), "{arguments:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn fields_and_methods_that_would_break_the_request_are_refused() {
     for bad in ["Host: x", "content-length: 3", "no colon", "a: b\r\nc: d", ": x", "a b: c"] {
         assert!(with(&["--header", bad]).is_err(), "{bad}");
