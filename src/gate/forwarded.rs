@@ -47,7 +47,7 @@ pub fn client_of(
     for value in head.values(field.name()) {
         match field {
             ClientField::XForwardedFor => list.extend(value.split(|byte| *byte == b',').map(Some)),
-            ClientField::Forwarded => entries(value, &mut list),
+            ClientField::Forwarded => parts(value, b',', &mut list),
         }
     }
     let read = match field {
@@ -64,16 +64,16 @@ pub fn client_of(
     client
 }
 
-/// The entries of a list in which texts may be quoted (RFC 9110 §5.6.4). Behind a quote that is not closed
-/// nobody knows what an entry is: there stands a `None`, which ends the reading.
-fn entries<'v>(value: &'v [u8], into: &mut Vec<Option<&'v [u8]>>) {
+/// The parts of a value in which texts may be quoted (RFC 9110 §5.6.4), between `separator`s. Behind a quote
+/// that is not closed nobody knows what a part is: there stands a `None`, which ends the reading.
+fn parts<'v>(value: &'v [u8], separator: u8, into: &mut Vec<Option<&'v [u8]>>) {
     let (mut quoted, mut escaped, mut start) = (false, false, 0);
     for (at, byte) in value.iter().enumerate() {
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b',' if !quoted => {
+            _ if *byte == separator && !quoted => {
                 into.push(Some(&value[start..at]));
                 start = at + 1;
             }
@@ -83,13 +83,17 @@ fn entries<'v>(value: &'v [u8], into: &mut Vec<Option<&'v [u8]>>) {
     into.push(if quoted { None } else { Some(&value[start..]) });
 }
 
-/// The `for` of an entry of `Forwarded`.
+/// The `for` of an entry of `Forwarded`. Where there are two nobody knows which of them the hop has written,
+/// and which is what a client has had it write.
 fn node(entry: &[u8]) -> Option<IpAddr> {
-    let mut pairs = entry.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let value = pairs.find_map(|pair| match pair.split_at_checked(4) {
+    let mut pairs = Vec::new();
+    parts(entry, b';', &mut pairs);
+    let pairs = pairs.into_iter().flatten().map(<[u8]>::trim_ascii);
+    let mut nodes = pairs.filter_map(|pair| match pair.split_at_checked(4) {
         Some((name, value)) if name.eq_ignore_ascii_case(b"for=") => Some(value),
         _ => None,
-    })?;
+    });
+    let (Some(value), None) = (nodes.next(), nodes.next()) else { return None };
     let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
     address(bare.unwrap_or(value))
 }
@@ -148,6 +152,16 @@ mod tests {
             // What a client has written does not swallow what the proxy has written behind it.
             ("Forwarded: for=1.1.1.1;host=\"\\\"\", for=203.0.113.9\r\n", trusted, "203.0.113.9"),
             ("Forwarded: for=1.1.1.1;host=\", for=203.0.113.9\r\n", trusted, trusted),
+            ("Forwarded: host=\"h\";for=203.0.113.9\r\n", trusted, "203.0.113.9"),
+            ("Forwarded: host=\"h;for=1.1.1.1;x\";for=203.0.113.9\r\n", trusted, "203.0.113.9"),
+            ("Forwarded: host=\"\\\";for=1.1.1.1\";for=203.0.113.9\r\n", trusted, "203.0.113.9"),
+            // Which of the two is the hop's?
+            ("Forwarded: for=1.1.1.1;for=203.0.113.9\r\n", trusted, trusted),
+            (
+                "Forwarded: for=203.0.113.9;host=h;For=1.1.1.1, for=10.0.0.2\r\n",
+                trusted,
+                "10.0.0.2",
+            ),
             ("X-Forwarded-For: \"1.1.1.1, 203.0.113.9\r\n", trusted, "203.0.113.9"),
             // What the proxies do not write is what a client says.
             ("Forwarded: for=1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n", trusted, "1.1.1.1"),
