@@ -281,14 +281,17 @@ impl Gate {
                 token = Some(digest);
             }
         }
+        // It may stand where none is read: behind another scheme, or in quotes.
+        let ours = || credentials_of(head).any(|value| self.is_ours(value));
         if let Some(token) = token {
             // One that nobody has proven is believed by nobody.
-            let proven = memory.recall(token, at).unwrap_or(Err(TokenFault::Unavailable));
-            let proven = proven.map_err(GateRefusal::Token)?;
-            return Ok(Principal::of(&proven.key, Some(token)));
+            return match memory.recall(token, at).unwrap_or(Err(TokenFault::Unavailable)) {
+                Ok(proven) => Ok(Principal::of(&proven.key, Some(token))),
+                Err(TokenFault::Issuer) if ours() => Err(GateRefusal::Unknown { ours: true }),
+                Err(fault) => Err(GateRefusal::Token(fault)),
+            };
         }
-        // It may stand where no key is read: behind another scheme, or in quotes.
-        let ours = credentials_of(head).any(is_of_our_make);
+        let ours = ours();
         Err(match keys_of(head).next() {
             None if !ours => GateRefusal::Missing,
             _ => GateRefusal::Unknown { ours },
@@ -299,14 +302,24 @@ impl Gate {
     /// our make that is not, because it was revoked or mistyped, or a token of an issuer of ours. `token`: the
     /// one that somebody has come with.
     pub fn keeps_to_itself(&self, token: Option<KeyDigest>, place: usize, value: &[u8]) -> bool {
-        let Some(key) = key_in(place, value) else { return is_of_our_make(value) };
-        let digest = KeyDigest::of(key);
-        let names_issuer =
-            || self.takes_tokens() && looks_like_token(key) && self.names_issuer(key);
-        token == Some(digest)
-            || self.keys.known(&digest).is_some()
-            || is_of_our_make(value)
-            || names_issuer()
+        let is_known = |key| {
+            let digest = KeyDigest::of(key);
+            token == Some(digest) || self.keys.known(&digest).is_some()
+        };
+        key_in(place, value).is_some_and(is_known) || self.is_ours(value)
+    }
+
+    /// Whether there is a secret in it that looks as if `sluicegate key` had made it, or a token of an issuer
+    /// of ours: in whatever form it is written, who gets the value has that.
+    fn is_ours(&self, value: &[u8]) -> bool {
+        is_of_our_make(value) || self.takes_tokens() && self.holds_token(value)
+    }
+
+    /// Whether some of these letters are a token of an issuer of ours.
+    fn holds_token(&self, value: &[u8]) -> bool {
+        let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        let mut words = value.split(|byte| !letter(byte));
+        words.any(|word| looks_like_token(word) && self.names_issuer(word))
     }
 
     /// Lets a principal in, or says why not. Nothing is counted for one that is not let in.

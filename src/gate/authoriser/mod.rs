@@ -44,7 +44,8 @@ use super::token::claims::{self, Saying};
 use super::token::fault::TokenFault;
 use super::token::issuer::ClaimNames;
 use super::token::memory::TokenMemory;
-use super::{Gate, GateTime, Principal};
+use super::{Gate, GateTime, Principal, is_of_our_make};
+use crate::http::credential::credentials_of;
 use crate::http::head::RequestHead;
 
 /// What stands in front of the names that an authoriser gives, as the name of an issuer does.
@@ -205,7 +206,9 @@ impl Gate {
         let authoriser = self.authoriser.as_ref()?;
         let is_open = match why {
             // Where keys are made here, one of our make was revoked or mistyped.
-            GateRefusal::Unknown { ours } => !ours || self.keys.is_empty(),
+            GateRefusal::Unknown { .. } => {
+                self.keys.is_empty() || !credentials_of(head).any(is_of_our_make)
+            }
             GateRefusal::Missing | GateRefusal::Token(TokenFault::Issuer) => true,
             _ => false,
         };

@@ -15,6 +15,7 @@ use super::jwks::KeySet;
 use super::memory::TokenMemory;
 use super::*;
 use crate::clock::Instant;
+use crate::gate::KeyMode;
 use crate::gate::key::{KeyDigest, KeySettings};
 use crate::gate::refusal::GateRefusal;
 use crate::gate::table::KeyTable;
@@ -289,6 +290,45 @@ fn the_first_token_of_ours_counts_and_none_of_ours_goes_on() {
     let both = Gate { keys: known, ..gate.clone() };
     let fields = [("authorization", &*bearer(&forged)), ("api-key", "sk-1")];
     assert_eq!(opens(&both, &fields), Ok(vec!["authorization".into(), "api-key".into()]));
+}
+
+#[test]
+fn a_token_of_ours_that_stands_where_none_is_read_goes_nowhere() {
+    let (gate, signer) = scene();
+    let ours = signer.token(&header(), &good_claims(), "EdDSA");
+    let foreign = claims(&json!({"iss": "https://else.test"}));
+    let foreign = Signer::new().token(&header(), &foreign, "EdDSA");
+    for (field, before, behind) in [
+        ("authorization", "Bearer\t", ""),
+        ("authorization", "JWT ", ""),
+        ("authorization", "", ""),
+        ("authorization", "Bearer \"", "\""),
+        ("authorization", "Token token=", ",v=1"),
+        ("authorization", "Bearer:", ""),
+        ("x-api-key", "Bearer ", ""),
+        ("api-key", "'", "'"),
+        ("x-goog-api-key", "sk-1,", ""),
+    ] {
+        let [value, theirs] = [&ours, &foreign].map(|it| format!("{before}{it}{behind}"));
+        let refused = Err(GateRefusal::Unknown { ours: true });
+        assert_eq!(opens(&gate, &[(field, &value)]), refused, "{value}");
+        let place = FIELDS.iter().position(|it| *it == field).expect("a field of keys");
+        assert!(gate.keeps_to_itself(None, place, value.as_bytes()), "{value}");
+        // One of somebody else is none of our business.
+        let passed = opens(&gate, &[(field, &theirs)]).expect_err("it opens nothing");
+        assert!(KeyMode::Optional.admits(passed), "{theirs}: {passed:?}");
+        assert!(!gate.keeps_to_itself(None, place, theirs.as_bytes()), "{theirs}");
+    }
+    // Beside one that counts.
+    let fields = [("authorization", &*format!("JWT {ours}")), ("x-api-key", &ours)];
+    assert_eq!(opens(&gate, &fields), Ok(vec!["authorization".into(), "x-api-key".into()]));
+    // Beside one that is for somebody further on.
+    for astray in [format!("JWT {ours}"), "Basic sg-mistyped".to_owned()] {
+        let fields = [("authorization", &*astray), ("x-api-key", &foreign)];
+        assert_eq!(opens(&gate, &fields), Err(GateRefusal::Unknown { ours: true }), "{astray}");
+    }
+    // With letters that no token has behind it it is wrong, and can be put right.
+    assert!(gate.keeps_to_itself(None, 1, format!("{ours}==").as_bytes()));
 }
 
 #[test]
