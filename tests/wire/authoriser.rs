@@ -434,6 +434,25 @@ fn who_leaves_or_is_reloaded_or_drained_while_waiting_is_no_trouble() {
 }
 
 #[test]
+fn an_address_that_is_denied_while_its_request_waits_is_not_let_in() {
+    let (upstream, judge) = (Upstream::listen(), Judge::start());
+    let text = judge.config(&upstream, "timeout = \"60s\"", "");
+    let gateway = Gateway::start(&text);
+    judge.hold(true);
+    let mut client = gateway.connect();
+    client.send(chat("first"));
+    judge.wait_for(1);
+    gateway.rewrite(&text.replace("[auth]", "[gate]\ndeny = [\"127.0.0.0/8\"]\n[auth]"));
+    signal(&gateway, Signal::HUP);
+    gateway.wait_for_log("generation 1 is in force");
+    judge.hold(false);
+    let answer = client.read_response();
+    assert_eq!(answer.status(), 403, "{}", answer.text());
+    assert_eq!(answer.json()["error"]["code"], "address_denied");
+    upstream.expect_nobody();
+}
+
+#[test]
 fn who_waits_for_an_answer_gets_it_from_the_process_that_hands_over() {
     let (upstream, next, judge) = (Upstream::listen(), Upstream::listen(), Judge::start());
     let config = |upstream: &Upstream| {

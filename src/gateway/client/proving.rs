@@ -9,7 +9,8 @@
 //!   signed holds up no token of a model.
 //! * Nothing of the request has begun meanwhile: it has no exchange, and holds neither a place nor a permit.
 //!   A client that leaves is closed as one that sends no head.
-//! * Where addresses have limits, the request is counted before, and once.
+//! * Where addresses have limits, the request is counted before, and once. Whether its address is let in at
+//!   all is asked again: a reload may have denied it meanwhile.
 
 use std::net::IpAddr;
 
@@ -17,6 +18,7 @@ use crate::clock::Instant;
 use crate::config::snapshot::Snapshot;
 use crate::gate::forwarded::client_of;
 use crate::gate::key::KeyDigest;
+use crate::gate::refusal::GateRefusal;
 use crate::gate::{Gate, GateTime};
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::State;
@@ -44,7 +46,12 @@ impl Gate {
         now: Instant,
     ) -> (IpAddr, Result<(), DownstreamFault>) {
         let client = client_of(head, peer, &self.trusted, self.client_field);
-        let admitted = if counted { Ok(()) } else { self.admits_request(client, now) };
+        let admitted = match counted {
+            false => self.admits_request(client, now),
+            // It has waited, and another configuration may be in force.
+            true if self.admits_address(client) => Ok(()),
+            true => Err(GateRefusal::Denied),
+        };
         (client, admitted.map_err(DownstreamFault::Gate))
     }
 }
