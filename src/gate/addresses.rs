@@ -91,6 +91,13 @@ impl AddressTable {
         may
     }
 
+    /// Counts a connection that is open already, whatever the limits say: it was let in by others.
+    pub fn join(&self, limits: &AddressLimits, address: IpAddr, now: Instant) {
+        if let Some(entry) = self.entry(limits, address, now) {
+            entry.connections.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A connection of an address has ended.
     pub fn leave(&self, limits: &AddressLimits, address: IpAddr) {
         let hash = self.hash(limits, address);
@@ -152,7 +159,7 @@ impl AddressEntry {
             && self.asked.full_in(now).is_zero()
     }
 
-    /// Those from before a reload that began to count were never counted.
+    /// One that found no entry free was never counted.
     fn close(&self) {
         let order = Ordering::Relaxed;
         let _ = self.connections.fetch_update(order, order, |open| open.checked_sub(1));
@@ -192,6 +199,18 @@ mod tests {
         assert!(connect("192.0.2.1", 2_000));
         // One that was never counted takes nothing away.
         table.leave(&LIMITS, address("192.0.2.9"));
+    }
+
+    #[test]
+    fn who_is_here_already_is_counted_beyond_the_limit() {
+        let table = AddressTable::default();
+        let one = address("192.0.2.1");
+        (0..4).for_each(|_| table.join(&LIMITS, one, at(0)));
+        for _ in 0..2 {
+            assert!(!table.connect(&LIMITS, one, at(0)));
+            table.leave(&LIMITS, one);
+        }
+        assert!(table.connect(&LIMITS, one, at(0)), "they took nothing of the rate");
     }
 
     #[test]

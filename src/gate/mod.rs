@@ -217,6 +217,24 @@ impl Gate {
         }
     }
 
+    /// Whether who came in under `before` is counted here.
+    pub fn counts_those_of(&self, before: &Gate) -> bool {
+        match (&self.addresses, &before.addresses) {
+            (Some((_, table)), Some((_, known))) => Arc::ptr_eq(table, known),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    /// Counts a connection that came in before this gate was in force. It has to [leave](Gate::leave).
+    pub fn take_over(&self, peer: IpAddr, now: Instant) {
+        if let Some((limits, table)) = &self.addresses
+            && !any_contains(&self.trusted, peer)
+        {
+            table.join(limits, peer, now);
+        }
+    }
+
     /// Whether a request of this client comes in.
     pub fn admits_request(&self, client: IpAddr, now: Instant) -> Result<(), GateRefusal> {
         if !self.admits_address(client) {

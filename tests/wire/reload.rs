@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Config, End, Gateway, PATIENCE, Stopwatch, Upstream, signal};
+use crate::harness::{Config, End, Gateway, PATIENCE, Peer, Stopwatch, Upstream, signal};
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 /// An event that is later than this was held up by something.
@@ -134,6 +134,44 @@ fn the_next_request_obeys_the_new_configuration() {
     assert_eq!(idle.read_end(), End::Fin, "in use to its last byte, and not kept");
     streaming.send(GET);
     assert_eq!(streaming.read_response().text(), "new");
+}
+
+#[test]
+fn a_limit_of_addresses_counts_those_who_were_here_before_it() {
+    let text = Config::to(says("ok")).text();
+    let gateway = Gateway::start(&text);
+    let mut held: Vec<Peer> = (0..2).map(|_| knock(&gateway).expect("no limit")).collect();
+    let limits = [
+        ("per_address = { connections = 2 }", "it begins"),
+        ("per_address = { connections = 2, ipv4_prefix = 24 }", "other households"),
+        (
+            "trusted_proxies = [\"192.0.2.1\"]\n\
+             per_address = { connections = 2, ipv4_prefix = 24 }",
+            "other proxies",
+        ),
+    ];
+    for (generation, (limit, what)) in (1..).zip(limits) {
+        gateway.rewrite(&format!("{text}\n[gate]\n{limit}\n"));
+        reload(&gateway, generation);
+        // The worker may take it up a moment after that was said.
+        assert!((0..100).any(|_| knock(&gateway).is_none()), "{what}: a third");
+        // Who leaves makes room for one, and for no more than that.
+        for place in 0..2 {
+            held.remove(0);
+            let next = (0..1_000).find_map(|_| knock(&gateway));
+            held.push(next.unwrap_or_else(|| panic!("{what}: place {place} is free")));
+            assert!(knock(&gateway).is_none(), "{what}: another at place {place}");
+        }
+    }
+}
+
+/// A connection that is let in, and says that it stays.
+fn knock(gateway: &Gateway) -> Option<Peer> {
+    let stream = std::net::TcpStream::connect(gateway.address()).ok()?;
+    let mut client = Peer::of(stream);
+    client.try_send(GET).ok()?;
+    client.receive(PATIENCE);
+    client.received().starts_with(b"HTTP/1.1 200").then_some(client)
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Snapshot {
             next.authoriser = Some(Arc::clone(then));
         }
         // Connections are counted by prefix, and those of trusted proxies are not: where either is another
-        // one, who was counted could not be found again when it leaves.
+        // one, who was counted could not be found again when it leaves. Workers count them anew.
         if let (Some((limits, table)), Some((before, known))) =
             (&mut next.addresses, &old.addresses)
             && limits.prefixes() == before.prefixes()

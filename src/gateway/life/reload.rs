@@ -29,6 +29,7 @@ impl<N: Net> Gateway<N> {
             self.groups[id].endpoints.forget_weights();
         }
         let believes_others = !snapshot.believes_clients_as(self.generations.latest());
+        let counts_anew = !snapshot.gate.gate.counts_those_of(&self.generations.latest().gate.gate);
         self.generations.follow(Arc::unwrap_or_clone(snapshot));
         self.tokens.clear();
         self.renew_authorising(cx);
@@ -39,6 +40,9 @@ impl<N: Net> Gateway<N> {
         if latest.speaks_tls() {
             self.desk.buffers.serve_sessions();
         }
+        if counts_anew {
+            self.recount_addresses(cx.now);
+        }
         if believes_others {
             self.part_from_sealed(latest.limits.requests_per_connection, cx);
         }
@@ -48,6 +52,19 @@ impl<N: Net> Gateway<N> {
         // Where a limit has grown, some of the waiting requests have a place now.
         for id in latest.upstreams.iter().map(|upstream| upstream.id) {
             self.call_waiting(id, cx);
+        }
+    }
+
+    /// Counts every client for the limits of addresses, where they begin, or count otherwise than before.
+    fn recount_addresses(&self, now: Instant) {
+        for token in self.downstreams.tokens() {
+            if let Some(downstream) = self.downstreams.get(token)
+                && downstream.state != State::Closed
+                // It is not known yet whose it is.
+                && !downstream.awaits_preamble
+            {
+                self.generations.latest().gate.gate.take_over(downstream.address, now);
+            }
         }
     }
 
