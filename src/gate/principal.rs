@@ -9,6 +9,7 @@ use super::budget::Period;
 use super::key::{ApiKey, KeyDigest};
 use super::network::any_contains;
 use super::refusal::{Bar, GateRefusal};
+use super::table::KeyTable;
 use super::{Asked, AskedModel};
 use crate::http::pattern::Pattern;
 
@@ -62,6 +63,23 @@ impl Principal {
     /// Whether it was let in.
     pub fn has_entered(&self) -> bool {
         self.entered
+    }
+
+    /// Whether `keys`, which are younger, still have the key that it came by; `certificate`: what its client
+    /// has proved to be. Of who came by a token, or by the word of the authoriser, no key tells anything.
+    pub fn is_known_to(&self, keys: &KeyTable, certificate: Option<&str>) -> bool {
+        if self.token.is_some() || self.authorised {
+            return true;
+        }
+        let settings = &self.key.settings;
+        let secret = match self.previous {
+            false => settings.digest(),
+            true => settings.previous.map(|(digest, _)| digest),
+        };
+        match secret {
+            Some(digest) => keys.known(&digest).is_some(),
+            None => certificate.is_some_and(|name| keys.of_certificate(name).is_some()),
+        }
     }
 
     /// The models that it is for; `None`: all.

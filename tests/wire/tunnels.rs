@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::harness::{Config, End, Gateway, Upstream};
+use rustix::process::Signal;
+
+use crate::harness::{Config, End, Gateway, Upstream, signal};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -10,6 +12,10 @@ const UPGRADE: &str =
     "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 const SWITCHING: &str =
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+/// `printf sg-gone | sha256sum`
+const GONE: &str = "7e39366c013e3b4a02e6cea0cad66222f16aa868731105ea8dcc0e18bdb413d4";
+/// `printf sg-stays | sha256sum`
+const STAYS: &str = "4b3c72c88532edceb578063ac48913897460eb11ce15f20b2c914da1ec690de7";
 
 #[test]
 fn after_an_upgrade_bytes_flow_both_ways() {
@@ -145,4 +151,48 @@ fn tunnels_and_last_answers_do_not_use_up_the_pool() {
     upstream.expect_nobody();
     servers[0].send(OK);
     servers[0].read_request();
+}
+
+/// A tunnel is one request without an end: nobody would ask again by what it was let in.
+#[test]
+fn a_reload_ends_the_tunnels_of_those_who_are_not_let_in_any_more() {
+    let upstream = Upstream::listen();
+    let text = Config::to(upstream.address()).text();
+    let with = |lines: &str| format!("{text}\n{lines}\n");
+    let key = |name: &str, hash: &str| format!("[keys.{name}]\nhash = \"sha256:{hash}\"\n");
+    let (ends, lasts) = (key("gone", GONE), key("stays", STAYS));
+    let gateway = Gateway::start(&with(&format!("{ends}{lasts}")));
+    let open = |key: &str, agrees: bool| {
+        let mut client = gateway.connect();
+        let head = UPGRADE.strip_suffix("\r\n").expect("a head");
+        client.send(format!("{head}x-api-key: {key}\r\n\r\n"));
+        let mut server = upstream.accept();
+        server.read_head();
+        if agrees {
+            server.send(SWITCHING);
+            assert_eq!(client.read_head().status(), 101);
+        }
+        (client, server)
+    };
+    let (mut gone, mut its_server) = open("sg-gone", true);
+    let (mut asking, mut asked) = open("sg-gone", false);
+    let (mut stays, mut server) = open("sg-stays", true);
+    gateway.rewrite(&with(&lasts));
+    signal(&gateway, Signal::HUP);
+    gone.read_end();
+    its_server.read_end();
+    // One that is no tunnel yet gets an answer.
+    let answer = asking.read_response();
+    assert_eq!(answer.json()["error"]["code"], "killed", "{}", answer.text());
+    asked.read_end();
+    gateway.wait_for_log("generation 1 is in force");
+    stays.send("ping");
+    assert_eq!(server.read(4), b"ping");
+
+    let denied = "[gate]\ndeny = [\"127.0.0.0/8\"]\n";
+    gateway.rewrite(&with(&(lasts + denied)));
+    signal(&gateway, Signal::HUP);
+    stays.read_end();
+    server.read_end();
+    assert_eq!((stays.unread(), server.unread()), (&b""[..], &b""[..]));
 }

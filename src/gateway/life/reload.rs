@@ -1,11 +1,12 @@
 //! Reload: a worker takes up a new generation of the configuration, between two turns.
 //!
-//! Nothing that is under way is touched. An exchange holds the snapshot it began with and obeys it to
+//! Nothing that has an end of its own is touched. An exchange holds the snapshot it began with and obeys it to
 //! its end; the next request of the same connection gets the new one. Idle connections and queues
 //! belong to groups (`proxy::group`), which outlive a snapshot; only connections to endpoints that are
 //! gone are closed. And where clients are let in by other certificates than before, those who were let in
 //! by these go when what they have under way is over: nobody is served for as long as it likes as whom an
-//! authority said it was that is not believed any more.
+//! authority said it was that is not believed any more. A tunnel has no end: it goes at once where its
+//! client would not be let in again, by that, by its key or by its address.
 //!
 //! Every worker has a copy of its own: each exchange counts a reference to the snapshot, and a count
 //! that all cores share would move between their caches with every request.
@@ -15,9 +16,11 @@ use std::sync::Arc;
 
 use crate::clock::Instant;
 use crate::config::snapshot::{Snapshot, UpstreamId};
+use crate::gate::Principal;
 use crate::gateway::Gateway;
 use crate::gateway::record::downstream::{After, State};
 use crate::proxy::admission::Lack;
+use crate::proxy::fault::{Fault, LocalFault};
 use crate::proxy::load::{Loads, MemberSet};
 use crate::reactor::mailbox::Latest;
 use crate::reactor::net::Net;
@@ -43,6 +46,7 @@ impl<N: Net> Gateway<N> {
         if counts_anew {
             self.recount_addresses(cx.now);
         }
+        self.end_tunnels(believes_others, cx);
         if believes_others {
             self.part_from_sealed(latest.limits.requests_per_connection, cx);
         }
@@ -64,6 +68,25 @@ impl<N: Net> Gateway<N> {
                 && !downstream.awaits_preamble
             {
                 self.generations.latest().gate.gate.take_over(downstream.address, now);
+            }
+        }
+    }
+
+    /// Ends the tunnels of those who would not be let in any more. Nobody asks again by what they came in.
+    fn end_tunnels(&mut self, believes_others: bool, cx: &mut Cx<N>) {
+        for token in self.downstreams.tokens() {
+            let Some(downstream) = self.downstreams.get(token) else { continue };
+            let exchange = downstream.exchange.as_deref();
+            let Some(exchange) = exchange.filter(|it| it.may_have_no_end()) else { continue };
+            let gate = &self.generations.latest().gate.gate;
+            let certificate = downstream.socket.peer();
+            let is_known = |who: &Principal| who.is_known_to(&gate.keys, certificate);
+            let stays = exchange.principal().is_none_or(is_known)
+                && gate.admits_address(exchange.client_address(downstream.address))
+                && !(believes_others && downstream.socket.is_sealed());
+            if !stays {
+                self.end(token, Err(Fault::Local(LocalFault::Killed)), cx);
+                self.enqueue(token, &mut cx.run);
             }
         }
     }

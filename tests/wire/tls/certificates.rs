@@ -288,7 +288,11 @@ impl Held {
 
     /// Asks for a path, and reads the answer up to and including `end`.
     fn ask(&mut self, path: &str, end: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        self.ask_with(path, "", end);
+    }
+
+    fn ask_with(&mut self, path: &str, fields: &str, end: &str) {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let input = self.0.stdin.as_mut().expect("a pipe");
         input.write_all(request.as_bytes()).expect("it reads");
         self.read_until(end);
@@ -336,6 +340,13 @@ fn who_was_let_in_by_an_authority_goes_with_it() {
         let released = Arc::clone(&released);
         move |mut peer| {
             while let Some(request) = peer.next_request() {
+                if request.start.contains("/tunnel") {
+                    peer.send(
+                        "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+                    );
+                    while peer.wait_end().is_none() {}
+                    return;
+                }
                 peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n");
                 let deadline = Instant::now() + PATIENCE;
                 while request.start.contains("/slow")
@@ -358,11 +369,14 @@ fn who_was_let_in_by_an_authority_goes_with_it() {
     idle.ask("/quick", "0\r\n\r\n");
     let mut slow = Held::open(sealed.port, &alice);
     slow.ask("/slow", "begin\r\n");
+    let mut tunnel = Held::open(sealed.port, &alice);
+    tunnel.ask_with("/tunnel", "Connection: upgrade\r\nUpgrade: x\r\n", "\r\n\r\n");
 
     believe(&second);
     signal(&sealed.gateway, rustix::process::Signal::HUP);
     sealed.gateway.wait_for_log("generation 1 is in force");
     assert!(idle.ends(), "nothing was under way");
+    assert!(tunnel.ends(), "it has no end of its own");
     // What is under way goes on to its end.
     assert!(slow.0.try_wait().expect("a child").is_none());
     released.store(true, Ordering::Relaxed);

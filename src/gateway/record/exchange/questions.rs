@@ -225,6 +225,11 @@ impl Exchange {
         self.aside.get_or_insert_default()
     }
 
+    /// Whether it is a tunnel, or will be one if its server agrees.
+    pub fn may_have_no_end(&self) -> bool {
+        self.tunnel.is_some() || self.upgrade_asked && !self.commit.has_begun()
+    }
+
     /// The address of the client of a connection from `peer`.
     pub fn client_address(&self, peer: IpAddr) -> IpAddr {
         self.aside.as_ref().and_then(|aside| aside.client).unwrap_or(peer)
