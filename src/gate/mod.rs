@@ -51,7 +51,7 @@ pub mod table;
 mod tests;
 pub mod token;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use self::addresses::{AddressLimits, AddressTable};
@@ -189,6 +189,15 @@ impl Gate {
             || !self.allow.is_empty()
             || !self.deny.is_empty()
             || self.addresses.is_some()
+    }
+
+    /// Whether something depends on where a request is from, and nothing is said of Unix sockets.
+    pub fn forgets_unix_sockets(&self) -> bool {
+        let somewhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let believed =
+            any_contains(&self.trusted, somewhere) || any_contains(&self.balancers, somewhere);
+        let judged = self.allow.contains(&Cidr::UNIX) || self.deny.contains(&Cidr::UNIX);
+        self.looks_at_addresses() && !believed && !judged
     }
 
     /// Whether an address is let in at all.

@@ -1,7 +1,10 @@
 //! Networks: prefixes of addresses, as `10.0.0.0/8` or `2001:db8::/32`.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// As it is written in a configuration.
+const UNIX: &str = "unix";
 
 /// A network. An address without a length is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +23,14 @@ pub enum NoCidr {
 }
 
 impl Cidr {
+    /// Where the clients of Unix sockets are. They have no address, and the one that stands for that is
+    /// nobody's.
+    pub const UNIX: Cidr = Cidr { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), length: 32 };
+
     pub fn parse(text: &str) -> Result<Cidr, NoCidr> {
+        if text == UNIX {
+            return Ok(Cidr::UNIX);
+        }
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
@@ -49,7 +59,10 @@ impl Cidr {
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.length)
+        match *self {
+            Cidr::UNIX => f.write_str(UNIX),
+            Cidr { address, length } => write!(f, "{address}/{length}"),
+        }
     }
 }
 
@@ -86,6 +99,7 @@ mod tests {
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.0"),
             ("10.1.2.3", "10.1.2.3", "10.1.2.4"),
             ("0.0.0.0/0", "203.0.113.9", "::1"),
+            ("unix", "0.0.0.0", "0.0.0.1"),
             ("10.0.0.0/8", "::ffff:10.0.0.1", "::10.0.0.1"),
             ("2001:db8::/33", "2001:db8:7fff::1", "2001:db8:8000::1"),
             ("::/0", "2001:db8::1", "10.0.0.1"),
@@ -102,6 +116,7 @@ mod tests {
         for (text, expected) in [
             ("", NoCidr::Address),
             ("localhost", NoCidr::Address),
+            ("unix/32", NoCidr::Address),
             ("10.0.0/8", NoCidr::Address),
             ("10.0.0.0/33", NoCidr::Length),
             ("10.0.0.0/", NoCidr::Length),
@@ -112,6 +127,8 @@ mod tests {
         ] {
             assert_eq!(Cidr::parse(text), Err(expected), "{text}");
         }
-        assert_eq!(Cidr::parse("10.0.0.0/8").expect("legal").to_string(), "10.0.0.0/8");
+        for text in ["10.0.0.0/8", "unix"] {
+            assert_eq!(Cidr::parse(text).expect("legal").to_string(), text);
+        }
     }
 }

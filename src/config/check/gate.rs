@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::file::{Document, Field, Section};
 use super::super::problem::{Location, Mistake, Problem, Report};
+use super::super::snapshot::unix_path::is_stand_in;
 use super::super::snapshot::{
     Across, AddressLimits, AuthPlace, Authoriser, Cidr, ClientField, FleetSettings, Gate,
     GateSettings, Issuer, KeyDigest, KeyHolder, KeyMode, KeySettings, KeySource, KeyTable,
@@ -480,10 +481,16 @@ pub(super) fn cross_check(
             Mistake::new("has a budget, which a restart forgets: gate.spent_file keeps it"),
         );
     }
+    let nowhere = Location { line: None, key: "gate".to_owned() };
+    if server.listen.iter().any(|it| is_stand_in(*it)) && settings.gate.forgets_unix_sockets() {
+        let warning = "clients that come over a Unix socket have no address, and count as one: with \
+                       \"unix\" in trusted_proxies or proxy_protocol the front says whose requests \
+                       they are";
+        report.warn(&nowhere, Mistake::new(warning));
+    }
     let required = routes.iter().any(|route| route.keys == KeyMode::Required);
     let nobody = keys.is_empty() && !settings.gate.takes_tokens();
     if required && nobody && settings.gate.authoriser.is_none() {
-        let nowhere = Location { line: None, key: "gate".to_owned() };
         report.warn(
             &nowhere,
             Mistake::new("routes want a key, and there is none: they refuse everybody"),

@@ -194,6 +194,32 @@ fn what_nobody_can_have_meant_is_a_warning() {
 }
 
 #[test]
+fn a_unix_socket_beside_rules_of_addresses_is_a_warning_unless_it_is_named() {
+    let warned = |listen: &str, gate: &str| {
+        let text = least(&format!("[gate]\n{gate}"));
+        let text = text.replace("127.0.0.1:8080", listen);
+        told(&accepted(&text).warnings).contains("come over a Unix socket")
+    };
+    let socket = "unix:/run/gate.sock";
+    for gate in [
+        "trusted_proxies = [\"127.0.0.0/8\"]",
+        "deny = [\"203.0.113.0/24\"]",
+        "allow = [\"0.0.0.0/0\"]",
+        "per_address = { connections = 2 }",
+    ] {
+        assert!(warned(socket, gate), "{gate}");
+        assert!(!warned("127.0.0.1:8080", gate), "{gate}");
+        for said in ["trusted_proxies", "proxy_protocol", "allow", "deny"] {
+            if !gate.starts_with(said) {
+                let gate = format!("{gate}\n{said} = [\"unix\"]");
+                assert!(!warned(socket, &gate), "{gate}");
+            }
+        }
+    }
+    assert!(!warned(socket, "keys = \"off\""));
+}
+
+#[test]
 fn addresses_are_counted_on_over_a_reload_that_counts_them_alike() {
     let begin = "per_address = { connections = 1 }";
     let counted_on = |after: &str| {
