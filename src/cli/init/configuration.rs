@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::iter;
 use std::net::SocketAddr;
 
 use super::apis::KnownApi;
@@ -321,13 +322,20 @@ fn routes(groups: &[Group<'_>], out: &mut String) -> std::fmt::Result {
 fn names(groups: &[Group<'_>]) -> Vec<Vec<String>> {
     let mut told = BTreeSet::new();
     let of_group = |group: &Group<'_>| {
-        let models = group.first().models().iter().filter(|model| is_plain(model));
-        let models = models.filter(|model| told.insert(model.to_string()));
-        let mut models: Vec<_> = models.map(|model| format!("{model:?}")).collect();
-        models.extend(group.first().api.and_then(pattern));
-        models
+        let first = group.first();
+        let names = first.models().iter().flat_map(|model| called(first.kind(), model));
+        let names = names.filter(|name| is_plain(name) && told.insert(name.to_string()));
+        let mut names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+        names.extend(first.api.and_then(pattern));
+        names
     };
     groups.iter().map(of_group).collect()
+}
+
+/// What clients call this model: to Ollama a name without its tag is the latest.
+fn called(kind: ServerKind, model: &str) -> impl Iterator<Item = &str> {
+    let bare = model.strip_suffix(":latest").filter(|_| kind == ServerKind::Ollama);
+    iter::once(model).chain(bare)
 }
 
 /// Where several upstreams are, the model says which one is meant.

@@ -440,3 +440,22 @@ fn what_is_answered_is_looked_at() {
     let heads = heads.lock().expect("no test panics with it");
     assert!(heads[before..].iter().any(|head| head.contains("Bearer sluicegate")), "{heads:?}");
 }
+
+/// Beside another server only the name with its tag got to Ollama.
+#[test]
+fn ollamas_latest_is_known_without_its_tag() {
+    let (open, ollama) = (server(OPEN).0, server(OLLAMA).0);
+    let servers = found_on(&[open, ollama], None).servers;
+    let text = Plan { servers, ..plan(&[]) }.text();
+    accepted(&text);
+    for (model, upstream) in [
+        ("llama3.2", "ollama"),
+        ("llama3.2:latest", "ollama"),
+        ("qwen3:8b", "ollama"),
+        // The latest is another one than that, and is not here.
+        ("qwen3", "models"),
+        ("m", "models"),
+    ] {
+        assert_eq!(leads(&text, model), upstream, "{model}\n{text}");
+    }
+}
