@@ -46,14 +46,14 @@ pub struct InitArguments {
     /// Replace a file that is there
     #[arg(long)]
     pub force: bool,
-    /// Look for a server here, and nowhere else: host:port or a URL; may be given several times
+    /// Look for a server here, and nowhere else: host:port, a URL or unix:/path; may be given several times
     #[arg(long, value_name = "SERVER")]
     pub probe: Vec<String>,
-    /// Take this server whether or not it answers now: host:port or a URL
+    /// Take this server whether or not it answers now: host:port, a URL or unix:/path
     #[arg(long, value_name = "SERVER")]
     pub upstream: Vec<String>,
     /// The variable that the key of the servers stands in; a known API has its own, unless it is the only one
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = variable_name)]
     pub api_key_env: Option<String>,
     /// Where the gateway listens [default: 127.0.0.1:8080, or another port if that is taken]
     #[arg(long, value_name = "ADDRESS")]
@@ -166,7 +166,7 @@ fn ask(
 ) -> Result<Vec<PlannedServer>, String> {
     if found.is_empty() {
         eprintln!("No server of models was found on the usual ports of this machine.");
-        let text = answer("Where is yours? (host:port or a URL) ")?;
+        let text = answer("Where is yours? (host:port, a URL or unix:/path) ")?;
         if !text.is_empty() {
             found.extend(look_at(&text, true, key_env)?);
         }
@@ -186,6 +186,7 @@ fn ask(
         if name.is_empty() {
             continue;
         }
+        let name = variable_name(&name)?;
         // With its key it tells more.
         match &server.found {
             Some(_) => *server = look_at(&place, true, Some(&name))?.unwrap_or(server.clone()),
@@ -193,6 +194,15 @@ fn ask(
         }
     }
     Ok(found)
+}
+
+/// What a shell takes for the name of a variable.
+fn variable_name(text: &str) -> Result<String, String> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match text.bytes().all(is_part) && !text.is_empty() && !text.as_bytes()[0].is_ascii_digit() {
+        true => Ok(text.to_owned()),
+        false => Err(format!("{text:?} is no name of a variable: letters, digits and \"_\"")),
+    }
 }
 
 /// What a person types behind a question.
@@ -250,8 +260,10 @@ fn checked(text: &str, plan: &Plan) -> Result<Vec<Problem>, String> {
     match config::parse(text, &environment) {
         Ok(loaded) => Ok(loaded.warnings),
         Err(problems) => {
-            let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Err(told.join("\n"))
+            // Nobody has the text, so its lines say nothing.
+            let told = problems.into_iter().map(|problem| Problem { line: None, ..problem });
+            let told: Vec<String> = told.map(|problem| problem.to_string()).collect();
+            Err(format!("nothing is written, since it would be refused:\n{}", told.join("\n")))
         }
     }
 }

@@ -12,7 +12,7 @@
 use super::apis::{self, KnownApi};
 use super::configuration::PlannedServer;
 use super::places::{self, located};
-use crate::control::identify::{self, AskFailure, FoundServer, ServerKind};
+use crate::control::identify::{self, AskFailure, FoundServer, ServerKind, ServerPlace};
 use crate::escape::escaped;
 
 /// Where to look, and with which key.
@@ -113,12 +113,13 @@ fn look_usual(places: &[String], said: Option<&str>) -> Looked {
 
 /// Whoever answers there.
 fn looked_at(text: &str, key_env: Option<&str>) -> Option<FoundServer> {
-    identify::look(located(text).ok()?.place(&key_lines(key_env))).ok()
+    located(text).ok()?.ask(&key_lines(key_env), identify::look).ok()
 }
 
 /// Whether it is the server that is to be in front of the others.
 fn is_gateway(text: &str) -> bool {
-    located(text).is_ok_and(|located| identify::is_gateway(located.place("")))
+    let asked = |place: ServerPlace<'_>| Ok(identify::is_gateway(place));
+    located(text).is_ok_and(|located| located.ask("", asked).unwrap_or(false))
 }
 
 /// Gives a key to the server that has asked for one. Where that may be another's, nobody gets it.
@@ -152,7 +153,8 @@ pub fn look_at(
         return Ok(look_at_known(api, text, is_trusted, key_env.unwrap_or(api.variable)));
     }
     let found = match located(text) {
-        Ok(located) => identify::look(located.place(&key_lines(key_env)))
+        Ok(located) => located
+            .ask(&key_lines(key_env), identify::look)
             .map_err(|failure| format!("does not answer now: {failure}")),
         Err(reason) if !is_trusted => return Err(format!("{text}: {reason}")),
         Err(reason) => Err(format!("cannot be asked now: {reason}")),
@@ -209,7 +211,7 @@ fn ask_known(api: &KnownApi, variable: &str) -> Result<String, String> {
     let (url, title) = (api.url(), api.title);
     let located = located(&url)?;
     let key_lines = key_in(variable).map(|key| api.key_lines(&key)).unwrap_or_default();
-    let says = match located.place(&key_lines).get(api.list) {
+    let says = match located.ask(&key_lines, |place| place.get(api.list)) {
         Ok(_) | Err(AskFailure::TooLong) if key_lines.is_empty() => "no key was sent".to_owned(),
         Ok(_) | Err(AskFailure::TooLong) => format!("it takes the key in {variable}"),
         Err(AskFailure::Status(status)) if key_lines.is_empty() => {

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::configuration::{Plan, PlannedServer};
 use super::looking::{Looked, Wishes, key_of_place, look_around};
 use super::places::located;
-use super::{apis, ask, clients, in_place_of_servers};
+use super::{apis, ask, checked, clients, in_place_of_servers, variable_name};
 use crate::config::{self, Environment};
 
 fn plan(servers: &[&str]) -> Plan {
@@ -236,10 +237,13 @@ fn the_examples_fit_what_is_written() {
 #[test]
 fn a_place_is_http_or_https() {
     let plain = located("http://127.0.0.1/base/").expect("a place");
-    assert_eq!((plain.address.port(), plain.tls.is_some(), &*plain.base), (80, false, "/base"));
+    assert_eq!(
+        (plain.addresses[0].port(), plain.tls.is_some(), &*plain.base),
+        (80, false, "/base")
+    );
     // A machine without a list of authorities says so.
     if let Ok(sealed) = located("https://127.0.0.1") {
-        assert_eq!((sealed.address.port(), sealed.tls.is_some()), (443, true));
+        assert_eq!((sealed.addresses[0].port(), sealed.tls.is_some()), (443, true));
     }
     let why = located("ftp://127.0.0.1").err();
     assert_eq!(why.as_deref(), Some("ftp:// is neither http:// nor https://"));
@@ -458,4 +462,44 @@ fn ollamas_latest_is_known_without_its_tag() {
     ] {
         assert_eq!(leads(&text, model), upstream, "{model}\n{text}");
     }
+}
+
+#[test]
+fn a_unix_socket_is_a_place() {
+    let path = std::env::temp_dir().join(format!("sluicegate-init-{}.sock", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).expect("a socket in a temporary folder");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let length = MODELS.len();
+            let _ = write!(stream, "HTTP/1.1 200 X\r\nContent-Length: {length}\r\n\r\n{MODELS}");
+        }
+    });
+    let probe = [format!("unix:{}", path.display())];
+    let wishes = Wishes { usual: &[], probe: &probe, upstream: &probe, key_env: None };
+    let servers = look_around(&wishes).expect("it is a place").servers;
+    let _ = std::fs::remove_file(&path);
+    let text = Plan { servers, ..plan(&[]) }.text();
+    accepted(&text);
+    assert!(text.contains(&format!("name = \"vllm\"\nendpoints = [\"{}\"]\n", probe[0])), "{text}");
+    for wrong in ["unix:", "unix:relative", &format!("unix:/{}", "x".repeat(200))] {
+        let why = located(wrong).err().expect("no path");
+        assert!(why.starts_with("a Unix socket is unix: and the whole path"), "{why}");
+    }
+}
+
+#[test]
+fn a_variable_has_a_name_and_a_refusal_no_line() {
+    for good in ["A", "MY_KEY", "_x9"] {
+        assert_eq!(variable_name(good).as_deref(), Ok(good));
+    }
+    for wrong in ["", "BAD NAME", "9A", "A-B", "$A", "A=b"] {
+        assert!(variable_name(wrong).is_err(), "{wrong:?}");
+    }
+    // The gateway would be in front of itself: of a text that nobody has seen.
+    let plan = plan(&["127.0.0.1:8080"]);
+    let why = checked(&plan.text(), &plan).expect_err("it is refused");
+    assert!(why.contains("the gateway would forward to itself"), "{why}");
+    assert!(!why.contains("line "), "{why}");
 }
