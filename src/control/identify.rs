@@ -158,7 +158,14 @@ pub fn is_gateway(place: ServerPlace<'_>) -> bool {
     let text = answer.document(ANSWER_BYTES_MAX).unwrap_or_default();
     let said: Value = serde_json::from_slice(&text).unwrap_or_default();
     let error = &said["error"];
-    error["hint"].is_string() && error["code"].as_str().is_some_and(|it| !hint(it).is_empty())
+    let is_ours = error["code"].as_str().is_some_and(|code| !hint(code).is_empty());
+    is_ours && error["hint"].is_string() && !is_mock(place)
+}
+
+/// Whether it is `sluicegate mock`, which has the same errors, and a model of its own.
+fn is_mock(place: ServerPlace<'_>) -> bool {
+    let list = place.get("/v1/models").ok().and_then(|text| listing::read(&text).ok());
+    list.is_some_and(|models| models.iter().any(|model| model.owned_by == "sluicegate"))
 }
 
 /// Of a `Via`, `1.1 NAME`.

@@ -7,6 +7,8 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use sluicegate::control::identify::{self, ServerPlace};
+
 use crate::harness::{Config, Gateway, Mock, Upstream, run, sluicegate};
 use crate::tls::{Authority, Sealed};
 
@@ -258,4 +260,58 @@ fn a_server_is_probed_under_tls() {
     let ended = probe(&Authority::new());
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(ended.stderr.contains("no TLS session"), "{ended:?}");
+}
+
+/// A second `init` took a gateway on port 8080 for the server behind it.
+#[test]
+fn a_running_gateway_is_known_by_what_it_answers() {
+    let mock = Mock::start(&[]);
+    let vllm = server(&[("/v1/models", r#"{"data":[{"id":"m","owned_by":"vllm"}]}"#)]);
+    let is_gateway = |address: SocketAddr| {
+        let host = address.to_string();
+        let place =
+            ServerPlace { address, tls: None, host: &host, base: "", key_lines: "", rules: None };
+        identify::is_gateway(place)
+    };
+    assert!(!is_gateway(mock.address()), "a mock stands for a server");
+    let to_all = Gateway::to(mock.address());
+    assert!(is_gateway(to_all.address()), "it passes everything on");
+    // As `init` writes it for several servers: the list is its own, and nobody has the other paths.
+    let lists = Config {
+        route: "path = \"/v1/*\"".into(),
+        more: "[[route]]\npath = \"/v1/models\"\nmodels = \"all\"".into(),
+        ..Config::to(vllm)
+    };
+    assert!(is_gateway(lists.start().address()), "it answers itself");
+    let closed = format!("[keys.k]\nhash = \"sha256:{}\"", "0".repeat(64));
+    let closed = Config { more: closed, ..Config::to(mock.address()) };
+    assert!(is_gateway(closed.start().address()), "it lets nobody in");
+}
+
+/// Beside another server `llama3.2` was asked of that one.
+#[test]
+fn a_model_of_ollamas_is_asked_for_without_its_tag() {
+    let vllm = server(&[("/v1/models", r#"{"data":[{"id":"m","owned_by":"vllm"}]}"#)]);
+    let ollama = server(&[
+        ("/api/version", r#"{"version":"0.14.1"}"#),
+        ("/v1/models", r#"{"data":[{"id":"llama3.2:latest","owned_by":"library"}]}"#),
+        ("/v1/chat/completions", r#"{"object":"chat.completion","choices":[]}"#),
+    ]);
+    let folder = Folder::new("tag");
+    let (file, listen, admin) = (folder.file(), free(), free());
+    let (vllm, ollama) = (vllm.to_string(), ollama.to_string());
+    let places = ["--listen", &listen, "--admin-listen", &admin, "--output", &file];
+    let ended =
+        sluicegate(&[&["init", "--probe", &vllm, "--probe", &ollama][..], &places].concat());
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let _gateway = Gateway::start(&fs::read_to_string(&file).expect("it was written"));
+    let curl = |arguments: &[&str]| run(Command::new("curl").arg("-sS").args(arguments));
+    let url = format!("http://{listen}/v1/chat/completions");
+    for model in ["llama3.2", "llama3.2:latest"] {
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        let answer = curl(&[&url, "-H", "Content-Type: application/json", "-d", &body]);
+        assert!(answer.stdout.contains("chat.completion"), "{model}: {answer:?}");
+        let answer = curl(&[&format!("http://{listen}/v1/models/{model}")]);
+        assert!(answer.stdout.contains(&format!("\"id\":\"{model}\"")), "{model}: {answer:?}");
+    }
 }
