@@ -276,7 +276,7 @@ def look_at_fleet(page):
 def put_question(page, path, text):
     """Asks the model of the playground, by this path."""
     browser = page.browser
-    browser.value(f"document.querySelector('.fields input').value = {json.dumps(path)}")
+    browser.value(f"document.querySelector('.fields input').value = {json.dumps(path)}; document.activeElement.blur()")
     page.press("i")
     browser.call("Input.insertText", text=text)
     page.press("Enter")

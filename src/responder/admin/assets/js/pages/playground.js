@@ -227,7 +227,8 @@ class Playground {
     const id = this.id;
     for (let tries = 0; tries < 10 && !this.signal.aborted && id === this.id; tries += 1) {
       const record = (await get(`/exchanges?request_id=${encodeURIComponent(id)}`, this.signal))?.exchanges[0];
-      if (record) return this.settle(record);
+      // Meanwhile somebody may have asked something else.
+      if (record && id === this.id) return this.settle(record);
       await new Promise((done) => setTimeout(done, 200));
     }
     return undefined;
