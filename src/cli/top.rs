@@ -96,6 +96,7 @@ impl TopPage {
         TopPage::Fleet,
     ];
 
+    /// Short enough for all of them in a line of 80 columns.
     fn name(self) -> &'static str {
         match self {
             TopPage::Overview => "overview",
@@ -103,7 +104,7 @@ impl TopPage {
             TopPage::Upstreams => "upstreams",
             TopPage::Errors => "errors",
             TopPage::Models => "models",
-            TopPage::Configuration => "configuration",
+            TopPage::Configuration => "config",
             TopPage::Fleet => "fleet",
         }
     }
@@ -216,9 +217,9 @@ impl Drop for Keys {
 fn tabs(page: TopPage) -> String {
     let tabs = TopPage::ALL.iter().zip(1..).map(|(tab, key)| match *tab == page {
         true => format!("[{key} {}]", tab.name()),
-        false => format!(" {key} {} ", tab.name()),
+        false => format!("{key} {}", tab.name()),
     });
-    format!("{}   q quits\n\n", tabs.collect::<String>())
+    format!("{}  q quits\n\n", tabs.collect::<Vec<_>>().join(" "))
 }
 
 fn read_keys(tell: &mpsc::Sender<Happened>) {

@@ -144,6 +144,8 @@ fn each_page_is_drawn_and_what_it_is_told_acts_on_no_terminal() {
         assert!(!screen(&Value::Null, page, &Value::Null, 5).is_empty());
     }
     assert!(tabs(TopPage::Errors).contains("[4 errors]"));
+    let bar = tabs(TopPage::Errors);
+    assert!(bar.lines().all(|line| line.chars().count() < 80), "a window cuts it off: {bar}");
 }
 
 #[test]
