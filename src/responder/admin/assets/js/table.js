@@ -103,7 +103,7 @@ export class Table {
     if (!width) return;
     if (width !== this.width) this.element.classList.remove("cards");
     this.width = width;
-    if (this.place.scrollWidth > this.place.clientWidth) this.element.classList.add("cards");
+    if (this.place.firstChild.offsetWidth > this.place.clientWidth) this.element.classList.add("cards");
   }
 
   make(row) {

@@ -17,7 +17,7 @@ export function create({ parameters: [chosen = null], signal }) {
     open: (row) => (location.hash = `#/errors/${encodeURIComponent(row.code)}`),
     columns: [
       {
-        name: "code", label: "Code", text: (row) => row.code, wide: true,
+        name: "code", label: "Code", text: (row) => row.code,
         node: (row, cell) => {
           const link = cell.firstChild ?? cell.appendChild(h("a", { href: `#/errors/${encodeURIComponent(row.code)}` }));
           put(link, row.code);
