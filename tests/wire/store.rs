@@ -1,6 +1,7 @@
 //! A configuration in etcd: changed, refused, lost and found, under gateways that serve.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -16,7 +17,10 @@ pub struct Sheet(PathBuf);
 
 impl Sheet {
     pub fn new(name: &str, text: &str) -> Sheet {
-        let name = format!("sluicegate-store-{}-{name}", std::process::id());
+        // Two tests may call theirs the same.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sluicegate-store-{}-{number}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::write(&path, text).expect("a temporary file");
         Sheet(path)
