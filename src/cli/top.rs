@@ -30,7 +30,7 @@ use self::window::{draw_over, fitted};
 use super::admin::{AdminArguments, Connection};
 use super::{Exit, complain};
 use crate::escape::escaped;
-use crate::sys::{self, Signals, Window};
+use crate::sys::{self, Signals, TerminalSize};
 
 /// `sluicegate top`
 #[derive(Args, Clone, Debug)]
@@ -177,7 +177,7 @@ fn show(
             let document = document(arguments, *page);
             let bar = if has_keys { tabs(*page) } else { String::new() };
             let drawn = |rows| format!("{bar}{}", screen(&view, *page, &document, rows));
-            draw_over(out, &fitted(Window::now(), arguments.rows, drawn))?;
+            draw_over(out, &fitted(TerminalSize::now(), arguments.rows, drawn))?;
         }
     }
     Ok(())

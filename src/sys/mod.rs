@@ -50,5 +50,5 @@ pub use process::{
 };
 pub use signals::{Order, Signals, on_reopen};
 pub use syscalls::{denied_system_calls, deny_system_calls};
-pub use terminal::{KeysOneByOne, Window};
+pub use terminal::{KeysOneByOne, TerminalSize};
 pub use unix::connect as connect_unix;

@@ -9,16 +9,16 @@ use rustix::termios::{
 
 /// How much a terminal shows, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct TerminalSize {
     pub columns: usize,
     pub rows: usize,
 }
 
-impl Window {
+impl TerminalSize {
     /// That of standard output, as it is now; `None`: it is no terminal, or one that does not say.
-    pub fn now() -> Option<Window> {
+    pub fn now() -> Option<TerminalSize> {
         let size = tcgetwinsize(stdout()).ok()?;
-        let window = Window { columns: size.ws_col.into(), rows: size.ws_row.into() };
+        let window = TerminalSize { columns: size.ws_col.into(), rows: size.ws_row.into() };
         (window.columns > 0 && window.rows > 0).then_some(window)
     }
 }

@@ -160,7 +160,7 @@ fn a_name_that_is_cut_has_a_mark_where_it_was_cut() {
 
 #[test]
 fn a_screen_fits_its_window() {
-    let window = |columns, rows| Some(sys::Window { columns, rows });
+    let window = |columns, rows| Some(sys::TerminalSize { columns, rows });
     let stream =
         |number: u32| json!({ "request_id": format!("id-{number}"), "client": "c".repeat(18) });
     let view = json!({

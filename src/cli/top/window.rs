@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::cut;
-use crate::sys::Window;
+use crate::sys::TerminalSize;
 
 /// To the upper left corner; and from here to the end of the line, of the screen, nothing.
 const HOME: &str = "\x1b[H";
@@ -18,11 +18,11 @@ const WRAP_ON: &str = "\x1b[?7h";
 ///
 /// `draw`: the screen with so many rows in each list. No window: all of it.
 pub(super) fn fitted(
-    window: Option<Window>,
+    window: Option<TerminalSize>,
     most: usize,
     draw: impl Fn(usize) -> String,
 ) -> String {
-    let Some(Window { columns, rows }) = window else { return draw(most) };
+    let Some(TerminalSize { columns, rows }) = window else { return draw(most) };
     let mut listed = most.min(rows);
     let mut screen = draw(listed);
     while listed > 0 && screen.lines().count() > rows {
