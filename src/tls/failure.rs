@@ -61,14 +61,41 @@ fn certificate(error: &CertificateError) -> (AlertCause, &'static str) {
             // Mostly the one of that name that is trusted has another key: theirs is new.
             (UnknownIssuer, "it was signed with another key than that of whom is trusted here")
         }
-        // rustls has no name for it.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            (BadCertificate, "it is an authority's own (CA:TRUE), and a server has to have another")
-        }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             (BadCertificate, "its certificate is for another purpose")
         }
+        CertificateError::BadEncoding => (BadCertificate, "its certificate cannot be read"),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            BadCertificate,
+            "its certificate was signed in a way that is not taken (SHA-1, for one)",
+        ),
+        CertificateError::Other(other) => (BadCertificate, unnamed(&other.to_string())),
         _ => (BadCertificate, "its certificate is not a good one"),
+    }
+}
+
+/// What rustls has no name for: how the crate that reads certificates calls it.
+fn unnamed(error: &str) -> &'static str {
+    match error {
+        "CaUsedAsEndEntity" => {
+            "it is an authority's own (CA:TRUE), and a server has to have another"
+        }
+        "EndEntityUsedAsCa" => {
+            "it was signed with a certificate that may not sign others (CA:FALSE)"
+        }
+        "UnsupportedCertVersion" => {
+            "its certificate is of X.509 version 1 (`openssl x509 -req` without extensions makes such), \
+             and has to be of version 3"
+        }
+        "UnsupportedCriticalExtension" => {
+            "its certificate has a critical extension that is not known here"
+        }
+        "NameConstraintViolation" => "its authority may not sign for such a name",
+        "PathLenConstraintViolated" => {
+            "there are more authorities in between than one of them allows"
+        }
+        _ => "its certificate is not a good one",
     }
 }
 

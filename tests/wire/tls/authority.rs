@@ -2,12 +2,15 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
     date_time_ymd,
 };
+
+use crate::harness::run;
 
 /// Years in which a certificate is good.
 pub const GOOD: RangeInclusive<i32> = 2020..=2090;
@@ -76,6 +79,31 @@ impl Authority {
         replace(&pair.key, &key.serialize_pem());
         replace(&pair.certificate, &certificate.pem());
         pair
+    }
+
+    /// One of X.509 version 1, which has no extensions, made as tutorials say.
+    pub fn issue_version_1(&self, name: &str) -> Pair {
+        let [request, certificate, key] =
+            ["csr", "pem", "key"].map(|end| self.folder.join(format!("{name}-1.{end}")));
+        let openssl = |arguments: &[&str], files: &[(&str, &Path)]| {
+            let mut command = Command::new("openssl");
+            command.args(arguments);
+            for (flag, file) in files {
+                command.arg(flag).arg(file);
+            }
+            let ended = run(&mut command);
+            assert!(ended.status.success(), "{}", ended.stderr);
+            ended.stdout
+        };
+        let subject = format!("/CN={name}");
+        let ask = ["req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", &subject];
+        openssl(&ask, &[("-keyout", &key), ("-out", &request)]);
+        let files = [("-in", &*request), ("-CA", &self.ca), ("-out", &certificate)];
+        let (sign, own) = (["x509", "-req", "-days", "30", "-CAcreateserial"], self.key_file());
+        openssl(&sign, &[&files[..], &[("-CAkey", &own)]].concat());
+        let text = openssl(&["x509", "-noout", "-text"], &[("-in", &certificate)]);
+        assert!(text.contains("Version: 1 "), "this openssl makes others: {text}");
+        Pair { certificate, key }
     }
 
     /// The key that it signs with, for `openssl`.

@@ -102,11 +102,13 @@ fn a_server_that_cannot_be_believed_is_told_by_name() {
     let shown = |pair: &Pair| TlsServer::start(pair, None);
     let expired = shown(&authority.issue_for(&["localhost"], EXPIRED));
     let other = shown(&authority.issue(&["other.test"]));
+    let old = shown(&authority.issue_version_1("localhost"));
     let (unknown, asks) = (shown(&good), TlsServer::start(&good, Some(&stranger)));
     for (config, code, word) in [
         (config(&expired, &authority, ""), "upstream_certificate_expired", "has expired"),
         (config(&other, &authority, ""), "upstream_certificate_name", "is for another name"),
         (config(&unknown, &stranger, ""), "upstream_certificate_issuer", "nobody who is trusted"),
+        (config(&old, &authority, ""), "upstream_certificate", "is of X.509 version 1"),
         (config(&asks, &authority, ""), "upstream_tls", "wants a certificate of ours"),
         (
             Config { endpoint: format!("https://{plain}"), ..config(&unknown, &authority, "") },
