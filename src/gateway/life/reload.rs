@@ -48,7 +48,7 @@ impl<N: Net> Gateway<N> {
         }
         self.end_tunnels(believes_others, cx);
         if believes_others {
-            self.part_from_sealed(latest.limits.requests_per_connection, cx);
+            self.part_from_sealed(cx);
         }
         cx.net.keep_alive(latest.server.tcp_keepalive);
         self.purse.set_limit(latest.limits.continue_bytes);
@@ -93,7 +93,7 @@ impl<N: Net> Gateway<N> {
 
     /// Has every client under TLS shake hands anew: at once where nothing is under way, else behind the answer
     /// to the request that has come, or is coming.
-    fn part_from_sealed(&mut self, requests_per_connection: u32, cx: &mut Cx<N>) {
+    fn part_from_sealed(&mut self, cx: &mut Cx<N>) {
         for token in self.downstreams.tokens() {
             let Some(downstream) = self.downstreams.get_mut(token) else { continue };
             if !downstream.socket.is_sealed() {
@@ -108,10 +108,8 @@ impl<N: Net> Gateway<N> {
                     self.close_downstream(token, cx);
                     cx.listen.reopen_listeners();
                 }
-                State::Head { .. } => {
-                    downstream.requests =
-                        downstream.requests.max(requests_per_connection.saturating_sub(1));
-                }
+                // The request that is coming is the last one, whatever another reload allows before it is here.
+                State::Head { .. } => downstream.requests = u32::MAX - 1,
                 State::Exchange => {
                     if let Some(exchange) = &mut downstream.exchange {
                         // Also where the head of its answer has said otherwise.

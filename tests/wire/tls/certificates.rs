@@ -292,10 +292,13 @@ impl Held {
     }
 
     fn ask_with(&mut self, path: &str, fields: &str, end: &str) {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
-        let input = self.0.stdin.as_mut().expect("a pipe");
-        input.write_all(request.as_bytes()).expect("it reads");
+        self.say(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
         self.read_until(end);
+    }
+
+    fn say(&mut self, text: &str) {
+        let input = self.0.stdin.as_mut().expect("a pipe");
+        input.write_all(text.as_bytes()).expect("it reads");
     }
 
     fn read_until(&mut self, end: &str) {
@@ -364,9 +367,13 @@ fn who_was_let_in_by_an_authority_goes_with_it() {
         authority.write("clients.pem", &text)
     };
     let tls = format!("certificates = [{}]\nclient_ca = {:?}", own.entry(), believe(&first));
-    let sealed = Sealed::start(&Config::to(upstream), &tls);
+    let config = Config { limits: "requests_per_connection = 100".into(), ..Config::to(upstream) };
+    let sealed = Sealed::start(&config, &tls);
     let mut idle = Held::open(sealed.port, &alice);
     idle.ask("/quick", "0\r\n\r\n");
+    let mut half = Held::open(sealed.port, &alice);
+    half.ask("/quick", "0\r\n\r\n");
+    half.say("GET /quick HTTP/1.1\r\n");
     let mut slow = Held::open(sealed.port, &alice);
     slow.ask("/slow", "begin\r\n");
     let mut tunnel = Held::open(sealed.port, &alice);
@@ -392,5 +399,16 @@ fn who_was_let_in_by_an_authority_goes_with_it() {
     authority.issue(&["localhost"]);
     signal(&sealed.gateway, rustix::process::Signal::HUP);
     sealed.gateway.wait_for_log("generation 2 is in force");
+    stays.ask("/quick", "0\r\n\r\n");
+
+    // Whose request was half there is answered to it, and parted from. It stays so where more requests of a
+    // connection are allowed in between.
+    let config = Config { limits: "requests_per_connection = 200".into(), ..config };
+    sealed.gateway.rewrite(&Sealed::text(&config, &tls));
+    signal(&sealed.gateway, rustix::process::Signal::HUP);
+    sealed.gateway.wait_for_log("generation 3 is in force");
+    half.say("Host: a\r\n\r\n");
+    half.read_until("0\r\n\r\n");
+    assert!(half.ends(), "nobody believes it any more");
     stays.ask("/quick", "0\r\n\r\n");
 }
