@@ -20,6 +20,7 @@ use crate::http::chunk::ChunkError;
 use crate::http::head::HeadError;
 use crate::proxy::admission::Lack;
 use crate::proxy::cors::OriginRefused;
+use crate::proxy::route::Unmet;
 use crate::service::naming::Unclear;
 use crate::service::translate::{BadAnswer, Untranslatable};
 
@@ -37,7 +38,7 @@ pub enum Fault {
 #[derive(Debug)]
 pub enum DownstreamFault {
     Head(HeadError),
-    NotFound,
+    NotFound(Unmet),
     /// There are routes for such a request, but none for its model; `None`: it names none.
     ModelNotFound {
         model: Option<Box<str>>,
@@ -184,7 +185,7 @@ impl Fault {
         let (status, kind) = match self {
             Fault::Downstream(fault) => match fault {
                 Head(error) => (error.status(), "invalid_request_error"),
-                NotFound | ModelNotFound { .. } => (404, "invalid_request_error"),
+                NotFound(_) | ModelNotFound { .. } => (404, "invalid_request_error"),
                 MethodNotAllowed { .. } => (405, "invalid_request_error"),
                 OriginNotAllowed(_) => (403, "invalid_request_error"),
                 Chunk(_) => (400, "invalid_request_error"),
@@ -231,7 +232,7 @@ impl Fault {
         match self {
             Fault::Downstream(fault) => match fault {
                 DownstreamFault::Head(error) => error.code(),
-                DownstreamFault::NotFound => "no_route",
+                DownstreamFault::NotFound(_) => "no_route",
                 DownstreamFault::ModelNotFound { .. } => "model_not_found",
                 DownstreamFault::MethodNotAllowed { .. } => "method_not_allowed",
                 DownstreamFault::OriginNotAllowed(_) => "origin_not_allowed",

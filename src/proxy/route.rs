@@ -69,7 +69,7 @@ pub enum Match {
     Route(usize),
     /// The body decides about the route at this index, and has not said enough.
     Undecided(usize),
-    NotFound,
+    NotFound(Unmet),
     /// There are routes for this path and method, but none for this model.
     ModelNotFound,
     /// The path exists, the method does not: the methods that do, as `Allow` wants them
@@ -77,6 +77,17 @@ pub enum Match {
     MethodNotAllowed {
         allow: String,
     },
+}
+
+/// Why no route takes a request, whatever its method and model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// None has its path.
+    Path,
+    /// All that have it are for other hosts.
+    Host,
+    /// One that has it asks for something else that the request has not.
+    Other,
 }
 
 /// Finds the route of a request. `routes` are in matching order: the first whose path, method and
@@ -131,9 +142,20 @@ pub fn find<'a>(
     }
     match allow.is_empty() {
         _ if for_others => Match::ModelNotFound,
-        true => Match::NotFound,
+        true => Match::NotFound(unmet(routes, &path, head)),
         false => Match::MethodNotAllowed { allow },
     }
+}
+
+/// What keeps all of the routes from a request that none of them takes.
+fn unmet(routes: &[Route], path: &str, head: &RequestHead<'_>) -> Unmet {
+    let mut of_path = routes.iter().filter(|route| route.path.matches(path)).peekable();
+    if of_path.peek().is_none() {
+        return Unmet::Path;
+    }
+    let is_for_others =
+        |route: &Route| route.when.iter().any(|when| !when::host_is_wanted(when, head.authority));
+    if of_path.all(is_for_others) { Unmet::Host } else { Unmet::Other }
 }
 
 /// The model that the path of a request names, for a route that matches it: under the name that the route

@@ -65,7 +65,10 @@ fn a_request_goes_by_its_host_its_fields_and_its_query() {
         assert_eq!(serve(upstream).start, format!("GET {target} HTTP/1.1"));
         assert_eq!(client.read_response().text(), "ok", "{target} {fields}");
     }
-    expect_code(&mut ask("/a", "Host: own\r\n"), 404, "no_route");
+    let mut client = ask("/a", "Host: own:8080\r\n");
+    let answer = client.read_response();
+    assert_eq!((answer.status(), &answer.json()["error"]["code"]), (404, &"no_route".into()));
+    assert!(answer.text().contains("for other hosts"), "{}", answer.text());
 }
 
 /// Two routes by model, one of which replaces it, and whatever else there is.

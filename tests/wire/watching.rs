@@ -215,7 +215,7 @@ fn the_playground_asks_the_gateway_itself() {
         ..Config::to(upstream.address())
     });
     assert_eq!(watched.get("/playground").json()["playground"], true);
-    let order = r#"{"path":"/v1/chat/completions?a=b","key":"sk-1","request_id":"playground-1","body":{"model":"m","stream":true}}"#;
+    let order = r#"{"path":"/v1/chat/completions?a=b","key":"sk-1","request_id":"playground-1","host":"llm.example.com","body":{"model":"m","stream":true}}"#;
     let post = |fields: &str| {
         let length = order.len();
         format!(
@@ -236,6 +236,7 @@ fn the_playground_asks_the_gateway_itself() {
     assert_eq!(asked.start, "POST /v1/chat/completions?a=b HTTP/1.1");
     assert_eq!(asked.field("authorization"), Some("Bearer sk-1"));
     assert_eq!(asked.field("x-request-id"), Some("playground-1"));
+    assert_eq!(asked.field("host"), Some("llm.example.com"), "a route may go by it");
     assert_eq!(asked.json()["model"], "m");
     server.send(format!("{STREAM}{}", event("{\"n\":1}")));
     page.read_until("\"status\":200");

@@ -131,14 +131,14 @@ impl Relay {
     fn ask(&self, call: &PlaygroundCall) -> Result<(), String> {
         let tls = self.sealed.then(TlsDialer::to_ourselves).transpose()?;
         let dialer = tls.as_ref();
-        let PlaygroundCall { path, fields, body } = call;
+        let PlaygroundCall { path, host, fields, body } = call;
         let lines: String =
             fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let host = self.address.to_string();
+        let address = self.address.to_string();
         let ask = Ask {
             to: Whereabouts::Address(self.address),
             tls: dialer,
-            host: &host,
+            host: host.as_deref().unwrap_or(&address),
             path,
             agent: "sluicegate-playground",
             lines: &lines,

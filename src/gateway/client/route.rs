@@ -28,7 +28,7 @@ use crate::proxy::balance::key;
 use crate::proxy::cors;
 use crate::proxy::fault::DownstreamFault;
 use crate::proxy::group::Groups;
-use crate::proxy::route::{self, Asker, BodyFacts, Model};
+use crate::proxy::route::{self, Asker, BodyFacts, Model, Unmet};
 use crate::reactor::net::Net;
 use crate::reactor::token::Token;
 use crate::reactor::turn::Cx;
@@ -63,7 +63,7 @@ impl<N: Net> Gateway<N> {
         // It was read once already, by the same limits.
         let Ok(Some(head)) = parse_request(&kept.head, &mut slots, &limits) else {
             debug_assert!(false, "the head of a request can be read twice");
-            return Err(DownstreamFault::NotFound);
+            return Err(DownstreamFault::NotFound(Unmet::Path));
         };
         let unnamed = if watch.is_over() { Model::Unnamed } else { Model::Unread };
         let model = named.as_deref().map_or(unnamed, Model::Named);
@@ -79,7 +79,7 @@ impl<N: Net> Gateway<N> {
             }
             Routed::ByModel(_) => Err(DownstreamFault::Model(late)),
             // It was answered before.
-            Routed::Preflight(_) => Err(DownstreamFault::NotFound),
+            Routed::Preflight(_) => Err(DownstreamFault::NotFound(Unmet::Path)),
         }
     }
 }
@@ -211,7 +211,7 @@ impl Exchange {
                 Ok(None)
             }
             // It was answered before.
-            Routed::Preflight(_) => Err(DownstreamFault::NotFound),
+            Routed::Preflight(_) => Err(DownstreamFault::NotFound(Unmet::Path)),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{DownstreamFault, Fault, LocalFault, UpstreamFault};
 use crate::proxy::admission::Lack;
 use crate::proxy::cors::OriginRefused;
+use crate::proxy::route::Unmet;
 use crate::service::naming::Unclear;
 
 impl fmt::Display for Fault {
@@ -17,11 +18,21 @@ impl fmt::Display for Fault {
     }
 }
 
+fn sentence_of(unmet: Unmet) -> &'static str {
+    match unmet {
+        Unmet::Path => "no route matches this path",
+        Unmet::Host => "the routes of this path are for other hosts than that of the request",
+        Unmet::Other => {
+            "no route of this path takes such a request: look at what they ask for beside it"
+        }
+    }
+}
+
 impl fmt::Display for DownstreamFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DownstreamFault::Head(error) => return write!(f, "{error}"),
-            DownstreamFault::NotFound => "no route matches this path",
+            DownstreamFault::NotFound(unmet) => sentence_of(*unmet),
             DownstreamFault::ModelNotFound { model: Some(model) } => {
                 return write!(f, "no route takes the model {:?}", model);
             }

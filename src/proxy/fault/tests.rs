@@ -13,7 +13,7 @@ fn faults() -> Vec<Fault> {
     let known = |fault: &Fault| match fault {
         Fault::Downstream(fault) => match fault {
             DownstreamFault::Head(_)
-            | DownstreamFault::NotFound
+            | DownstreamFault::NotFound(_)
             | DownstreamFault::ModelNotFound { .. }
             | DownstreamFault::MethodNotAllowed { .. }
             | DownstreamFault::OriginNotAllowed(_)
@@ -81,7 +81,7 @@ fn faults() -> Vec<Fault> {
     };
     let reset = io::ErrorKind::ConnectionReset;
     let downstream = [
-        DownstreamFault::NotFound,
+        DownstreamFault::NotFound(Unmet::Other),
         DownstreamFault::ModelNotFound { model: None },
         DownstreamFault::MethodNotAllowed { allow: "GET".into() },
         DownstreamFault::OriginNotAllowed(OriginRefused { origin: None, mixed: false }),

@@ -24,12 +24,18 @@ pub(super) fn holds(when: &When, head: &RequestHead<'_>, asker: Asker<'_>) -> bo
 /// Whether all that is asked of host and query holds: what a browser shows of a request before it is
 /// sent.
 pub(super) fn target_holds(when: &When, head: &RequestHead<'_>) -> bool {
-    let When { hosts, headers: _, query, fields: _, models: _, certificates: _, share: _ } = when;
-    (hosts.is_empty() || host_holds(hosts, head.authority))
+    let When { hosts: _, headers: _, query, fields: _, models: _, certificates: _, share: _ } =
+        when;
+    host_is_wanted(when, head.authority)
         && query.iter().all(|(name, pattern)| {
             let values = form::parameters(head.query.unwrap_or_default(), name);
             all_match(values.iter().map(Vec::as_slice), pattern)
         })
+}
+
+/// Whether it is sent to a host that is asked for.
+pub(super) fn host_is_wanted(when: &When, authority: &[u8]) -> bool {
+    when.hosts.is_empty() || host_holds(&when.hosts, authority)
 }
 
 /// Whether the client has proved to be one of these.

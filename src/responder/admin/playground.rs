@@ -1,7 +1,8 @@
 //! `POST /playground`: a request of the dashboard's that is put to the gateway.
 //!
 //! ```json
-//! { "path": "/v1/chat/completions", "dialect": "openai", "key": "sk-…", "request_id": "…", "body": { … } }
+//! { "path": "/v1/chat/completions", "dialect": "openai", "key": "sk-…", "request_id": "…",
+//!   "host": "llm.example.com", "body": { … } }
 //! ```
 //!
 //! The answer is server-sent events: how it began, each piece with its time, how it ended.
@@ -25,6 +26,8 @@ const WORD_BYTES: usize = 2048;
 pub struct PlaygroundCall {
     /// With its query.
     pub path: String,
+    /// What `Host` says; `None`: the address that it is sent to.
+    pub host: Option<String>,
     /// Further fields of the head.
     pub fields: Vec<(&'static str, String)>,
     /// A JSON text; `None`: a `GET`.
@@ -44,14 +47,18 @@ impl PlaygroundCall {
         let value: serde_json::Value =
             serde_json::from_slice(body).map_err(|_| "the body is no JSON")?;
         let members = value.as_object().ok_or("the body is no object")?;
-        let known = ["path", "dialect", "key", "request_id", "body"];
+        let known = ["path", "dialect", "key", "request_id", "host", "body"];
         if members.keys().any(|name| !known.contains(&&**name)) {
-            return Err("the body has path, dialect, key, request_id and body, and nothing else");
+            return Err(
+                "the body has path, dialect, key, request_id, host and body, and nothing else",
+            );
         }
         let word = |name: &str| match &value[name] {
             serde_json::Value::Null => Ok(None),
             serde_json::Value::String(text) if is_word(text) => Ok(Some(text.clone())),
-            _ => Err("path, dialect, key and request_id are words of visible ASCII characters"),
+            _ => {
+                Err("path, dialect, key, request_id and host are words of visible ASCII characters")
+            }
         };
         let path =
             word("path")?.filter(|path| path.starts_with('/')).ok_or("path begins with /")?;
@@ -73,7 +80,8 @@ impl PlaygroundCall {
         if body.is_some_and(|body| !body.is_object()) {
             return Err("body is an object: what the model is asked");
         }
-        Ok(PlaygroundCall { path, fields, body: body.map(ToString::to_string) })
+        let host = word("host")?;
+        Ok(PlaygroundCall { path, host, fields, body: body.map(ToString::to_string) })
     }
 }
 
@@ -156,6 +164,8 @@ mod tests {
         let fields = [("Authorization", "Bearer k".to_owned()), ("X-Request-Id", "r".to_owned())];
         assert_eq!(call.fields, fields);
         assert!(!format!("{call:?}").contains("Bearer"), "the key is told nobody");
+        let at = parse(r#"{"path":"/a","host":"llm.example.com"}"#).expect("a call");
+        assert_eq!((call.host, at.host.as_deref()), (None, Some("llm.example.com")));
         let anthropic =
             parse(r#"{"path":"/v1/messages","dialect":"anthropic","key":"k"}"#).expect("a call");
         assert_eq!(anthropic.body, None);
@@ -173,7 +183,8 @@ mod tests {
             r#"{"path":"/a","request_id":"é"}"#,
             r#"{"path":"/a","dialect":"gemini"}"#,
             r#"{"path":"/a","body":"text"}"#,
-            r#"{"path":"/a","host":"evil.example"}"#,
+            r#"{"path":"/a","host":"a\r\nX: y"}"#,
+            r#"{"path":"/a","upstream":"evil.example"}"#,
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -98,7 +98,7 @@ impl Snapshot {
                 Ok(Routed::To(index))
             }
             route::Match::Undecided(first) => Ok(Routed::ByModel(first)),
-            route::Match::NotFound => Err(DownstreamFault::NotFound),
+            route::Match::NotFound(unmet) => Err(DownstreamFault::NotFound(unmet)),
             route::Match::ModelNotFound => {
                 let model = match model {
                     Model::Named(model) => Some(model.into()),

@@ -10,7 +10,7 @@ import { OwnerBar, PhaseBar, TokenLine } from "../timeline.js";
 const LINES = 400;
 
 // For as long as this tab is open, and in memory alone.
-const kept = { dialect: "openai", key: "", model: "", most: "", messages: [], models: [] };
+const kept = { dialect: "openai", host: "", key: "", model: "", most: "", messages: [], models: [] };
 
 export function create({ signal }) {
   const page = new Playground(signal);
@@ -31,6 +31,7 @@ class Playground {
     this.model = h("input", { list: "model-names", value: kept.model, placeholder: "name of a model", spellcheck: "false", oninput: () => (kept.model = this.model.value) });
     this.key = h("input", { type: "password", autocomplete: "off", value: kept.key, placeholder: "where the gateway asks for one", oninput: () => (kept.key = this.key.value) });
     this.most = h("input", { type: "number", min: 1, value: kept.most, placeholder: "no limit", oninput: () => (kept.most = this.most.value) });
+    this.host = h("input", { value: kept.host, placeholder: "the gateway's address", spellcheck: "false", onchange: () => { kept.host = this.host.value.trim(); this.listModels(); } });
     this.talk = h("div", { class: "talk", tabindex: 0, "aria-label": "Conversation", "aria-live": "off" });
     this.prompt = h("textarea", { rows: 3, placeholder: "Ask something (Enter sends, Shift+Enter is a new line)", "aria-label": "What to ask", onkeydown: (event) => this.type(event) });
     this.send = h("button", { type: "button", onclick: () => this.ask() }, "Send");
@@ -43,7 +44,7 @@ class Playground {
     this.element = h("div", { class: "page" },
       h("div", { class: "page-head" }, h("h1", {}, "Playground"), this.link),
       h("section", { class: "panel fields" }, field("API", kind), field("Path", path), field("Model", this.model), this.names,
-        field("Key, kept in memory only", this.key), field("Tokens at most", this.most)),
+        field("Key, kept in memory only", this.key), field("Tokens at most", this.most), field("Host that routes ask for", this.host)),
       h("div", { class: "play" },
         h("section", { class: "panel chat" }, this.talk, this.prompt, h("div", { class: "row-tools" }, this.send, this.halt, clear)),
         h("div", { class: "side-parts" },
@@ -90,10 +91,15 @@ class Playground {
     if (!this.model.value && names.length) kept.model = this.model.value = names[0];
   }
 
+  // Who asks, and whom.
+  asker() {
+    return { dialect: kept.dialect, ...(kept.key ? { key: kept.key } : {}), ...(kept.host ? { host: kept.host } : {}) };
+  }
+
   // A request that is not watched: its status and its text.
   async call(order) {
     const found = { status: 0, text: "" };
-    const body = JSON.stringify({ dialect: kept.dialect, ...(kept.key ? { key: kept.key } : {}), ...order });
+    const body = JSON.stringify({ ...this.asker(), ...order });
     await events("/playground", (data) => {
       const told = JSON.parse(data);
       if (told.status) found.status = told.status;
@@ -121,7 +127,7 @@ class Playground {
     this.talk.append(shown);
     this.begin(id, answer, shown.querySelector(".said"), dialect);
     const order = JSON.stringify({
-      path: this.path.value.trim(), dialect: kept.dialect, request_id: id, ...(kept.key ? { key: kept.key } : {}),
+      path: this.path.value.trim(), request_id: id, ...this.asker(),
       body: dialect.ask(this.model.value.trim(), sent, Number(this.most.value) || 0),
     });
     const stop = (this.abort = new AbortController());
