@@ -79,8 +79,11 @@ class Browser:
     def scheme(self, name):
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
-    def picture(self, path):
-        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+    def picture(self, path, most=10_000):
+        """The page down to its end, or to so many pixels."""
+        size = self.value("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": size[0], "height": min(size[1], most), "scale": 1}
+        taken = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(taken["data"]))
 
     def end(self):

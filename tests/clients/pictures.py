@@ -14,6 +14,8 @@ PICTURES = [
     ("models", "models", False, False, 4),
     ("configuration", "config", False, False, 3),
 ]
+# Pixels from the top that say enough of a page.
+MOST = 1160
 
 
 def take_pictures(page, folder):
@@ -27,17 +29,17 @@ def take_pictures(page, folder):
         browser.scheme("dark" if dark else "light")
         page.open(path.replace("*", upstream), "document.querySelector('.page h1')", f"{name} is not there")
         time.sleep(seconds)
-        browser.picture(folder / f"{name}.png")
+        browser.picture(folder / f"{name}.png", 844 if phone else MOST)
     browser.scheme("light")
     browser.screen(1360, 860)
     page.open("streams", "document.querySelector('tbody tr.opens')", "no stream")
     browser.value("document.querySelector('tbody tr.opens').click()")
     time.sleep(8)
-    browser.picture(folder / "stream.png")
+    browser.picture(folder / "stream.png", MOST)
     page.open("playground", "document.querySelector('#model-names option')", "no playground")
     browser.value("document.querySelector('.fields input').value = '/v1/chat/completions?rate=30&tokens=60&first_token=400ms'")
     page.press("i")
     browser.call("Input.insertText", text="How does a sluice gate work?")
     page.press("Enter")
     time.sleep(7)
-    browser.picture(folder / "playground.png")
+    browser.picture(folder / "playground.png", MOST)
