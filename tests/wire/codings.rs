@@ -218,7 +218,7 @@ fn a_bomb_ends_the_watching_and_not_the_stream() {
         let watched = Watched::before(&server);
         let (mut client, mut peer, _) = asked(&watched, &server);
         assert!(body.len() < 100 << 10, "{}", body.len());
-        let before = watched.gateway.memory_now();
+        let before = watched.gateway.memory_peak();
         let sent = [chunk(&body), b"0\r\n\r\n".to_vec()].concat();
         peer.send([head.as_bytes(), &sent].concat());
         assert_eq!(body_of(&mut client, sent.len()), sent);

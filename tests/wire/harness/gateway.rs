@@ -238,9 +238,10 @@ impl Gateway {
         self.memory("VmHWM:")
     }
 
-    /// The memory the process has resident now, in bytes.
+    /// The memory of its own that the process has resident now, in bytes, without pages of files: those of its
+    /// executable, for one.
     pub fn memory_now(&self) -> u64 {
-        self.memory("VmRSS:")
+        self.memory("RssAnon:")
     }
 
     /// The bound on memory for connections and buffers that was printed at the start, in bytes.

@@ -162,7 +162,7 @@ impl Mock {
         }
     }
 
-    /// Bytes resident now.
+    /// Bytes of its own that are resident now, without pages of files: those of the executable, for one.
     pub fn memory_now(&self) -> u64 {
         resident(Pid::from_child(&self.process))
     }
@@ -178,6 +178,6 @@ impl Drop for Mock {
 fn resident(pid: Pid) -> u64 {
     let path = format!("/proc/{}/status", pid.as_raw_nonzero());
     let status = std::fs::read_to_string(path).expect("a running process");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
